@@ -26,7 +26,7 @@ func (a annotation) builder() *dashboard.AnnotationQueryBuilder {
 		Target(target(a.expr).Range().RefId("Anno"))
 }
 
-// complete adds to a dashboard what the builder has no words for: how annotations
+// complete adds to a dashboard what the builder cannot set: how annotations
 // are written and placed in time. And it takes away what the builder puts in by
 // itself, by which links and the switches of annotations would hide in a menu.
 func complete(model map[string]any, annotations []annotation) error {

@@ -4,19 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
-	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
-)
-
-type (
-	panel      = cog.Builder[dashboard.Panel]
-	variable   = cog.Builder[dashboard.VariableModel]
-	link       = cog.Builder[dashboard.DashboardLink]
-	thresholds = cog.Builder[dashboard.ThresholdsConfig]
 )
 
 // board is a dashboard before it is laid out.
@@ -33,20 +23,6 @@ type board struct {
 type row struct {
 	title  string
 	panels []panel
-}
-
-// write writes all dashboards into a directory.
-func write(dir string) error {
-	for name, b := range boards() {
-		text, err := b.render()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // render returns the JSON that Grafana imports. The same board gives the same

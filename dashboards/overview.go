@@ -31,7 +31,7 @@ func overview() board {
 func machinesByState() panel {
 	p := statPanel("Machines by state",
 		"How many machines are in each state now. Asleep is what the porter is for; awake ones are in use, or do not fall asleep. "+
-			"Settling, waking and arriving last minutes at most: worry about a machine that stays there.",
+			"Settling, waking and arriving last minutes at most: investigate a machine that stays there.",
 		units.Short,
 		total(`sum by (state) (nightporter_machine_state{@machines})`, "{{state}}")).
 		Span(12).
@@ -46,8 +46,8 @@ func machinesByState() panel {
 
 func sleepShare(machines string) *stat.PanelBuilder {
 	return statPanel("Sleep share",
-		"The share of the time shown that the machines spent asleep, on average. "+
-			"Worry when it falls: something keeps them awake, or wakes them for nothing.",
+		"The share of the selected time range that the machines spent asleep, on average. "+
+			"Investigate when it falls: something keeps them awake, or wakes them for nothing.",
 		units.PercentUnit,
 		total(`avg(avg_over_time(nightporter_machine_state{`+machines+`, state="asleep"}[$__range]))`, "asleep")).
 		Decimals(0).
@@ -56,8 +56,8 @@ func sleepShare(machines string) *stat.PanelBuilder {
 
 func energySaved(machines string) *stat.PanelBuilder {
 	return statPanel("Energy saved",
-		"Energy saved by sleeping in the time shown: the time asleep by the difference of each machine's idle and sleep power. "+
-			"An estimate, as good as the watts that the machines registered or that the configuration has. Worry when a night adds nothing.",
+		"Energy saved by sleeping in the selected time range: the time asleep by the difference of each machine's idle and sleep power. "+
+			"An estimate, as good as the watts that the machines registered or that the configuration has. Investigate when it does not grow in a night.",
 		units.WattHour,
 		total(`sum(increase(nightporter_machine_energy_saved_joules_total{`+machines+`}[$__range])) / 3600`, "saved")).
 		Decimals(1).
@@ -66,8 +66,8 @@ func energySaved(machines string) *stat.PanelBuilder {
 
 func moneySaved() panel {
 	return statPanel("Saved in $currency",
-		"What the energy saved in the time shown would have cost, at the price per kilowatt hour that is set above. "+
-			"An estimate, like the energy. Worry when it does not pay for the porter, which takes some 20 kWh a year.",
+		"What the energy saved in the selected time range would have cost, at the price per kilowatt hour that is set above. "+
+			"An estimate, like the energy. Investigate when it does not pay for the porter, which takes some 20 kWh a year.",
 		units.NoUnit,
 		total(`sum(increase(nightporter_machine_energy_saved_joules_total{@machines}[$__range])) / 3.6e6 * $price`, "saved")).
 		Decimals(2).
@@ -76,7 +76,7 @@ func moneySaved() panel {
 
 func stateOfEach() panel {
 	return timelinePanel("State of each machine",
-		"The state of every machine over time. Worry about one that goes back and forth: it does not stay asleep. "+
+		"The state of every machine over time. Investigate one that goes back and forth: it does not stay asleep. "+
 			"Waking and arriving can be too short to be seen here. A gap means that its porter was not scraped.",
 		stateNames(),
 		query(stateNumber("@machines"), "{{machine}} ({{instance}})")).
@@ -86,7 +86,7 @@ func stateOfEach() panel {
 
 func machinesByStateOverTime() panel {
 	p := linesPanel("Machines by state, over time",
-		"How many machines were in each state. Days and nights should be seen; worry when the sleepers grow fewer.",
+		"How many machines were in each state. Days and nights should be seen; investigate when fewer machines sleep.",
 		units.Short,
 		query(`sum by (state) (nightporter_machine_state{@machines})`, "{{state}}")).
 		Decimals(0).LineWidth(0).FillOpacity(70).
@@ -101,8 +101,8 @@ func machinesByStateOverTime() panel {
 
 func sleepShares() panel {
 	return sharesPanel("Least sleep",
-		"The twenty machines that spent the smallest share of the time shown asleep. "+
-			"Worry about one that is not in use and that is here all the same.",
+		"The twenty machines that spent the smallest share of the selected time range asleep. "+
+			"Investigate one that is not in use and that is here all the same.",
 		total(`bottomk(20, sum by (instance, machine) (avg_over_time(nightporter_machine_state{@machines, state="asleep"}[$__range])))`,
 			"{{machine}} ({{instance}})")).
 		Thresholds(steps("orange", step{0.1, "yellow"}, step{0.3, "green"})).
@@ -112,8 +112,8 @@ func sleepShares() panel {
 func power() panel {
 	return tablePanel("Power of each machine",
 		"What each machine draws while it is awake and idle, and while it sleeps, as it registered or as the configuration has it, "+
-			"and what its sleep saved in the time shown. An agentless machine need not register. "+
-			"Worry about watts that you have not measured: what was saved is no better than they are.",
+			"and what its sleep saved in the selected time range. An agentless machine need not register. "+
+			"Investigate watts that you have not measured: what was saved is no better than they are.",
 		machineColumn(),
 		porterColumn(),
 		column{title: "Idle", looks: in(units.Watt, 1), expr: `max by (instance, machine) (nightporter_machine_idle_watts{@machines})`},

@@ -39,7 +39,7 @@ func TestPanels(t *testing.T) {
 func (s *source) chosen() bool { return s != nil && *s == source{"prometheus", "$datasource"} }
 
 // knownUnits are those in use. A unit that Grafana does not know is shown as a
-// word after the number, which nobody would notice here.
+// word after the number, which this test would not notice.
 func knownUnits() []string {
 	return []string{
 		units.NoUnit, units.Short, units.PercentUnit, units.Seconds, units.DateTimeFromNow, units.WattHour, units.Watt,
@@ -52,8 +52,8 @@ func (p panelModel) faults() (faults []string) {
 	if p.Title == "" {
 		complain("no title")
 	}
-	if len(p.Description) < 60 || !strings.HasSuffix(p.Description, ".") || !strings.Contains(p.Description, "orry") {
-		complain("the description does not say what is shown and when to worry: %q", p.Description)
+	if len(p.Description) < 60 || !strings.HasSuffix(p.Description, ".") || !strings.Contains(p.Description, "nvestigate") {
+		complain("the description does not say what is shown and when to investigate: %q", p.Description)
 	}
 	if !slices.Contains(knownUnits(), p.FieldConfig.Defaults.Unit) {
 		complain("unit %q", p.FieldConfig.Defaults.Unit)

@@ -38,7 +38,7 @@ func problemList() panel {
 		terms = append(terms, `label_replace(`+p.expr+`, "problem", "`+p.name+`", "", "")`)
 	}
 	return tablePanel("Problems",
-		"What went wrong with machines in the time shown, and what is wrong with porters now. Worry about every line. "+
+		"What went wrong with machines in the selected time range, and what is wrong with porters now. Investigate every line. "+
 			"Times counts what happened to a machine; for a porter, 1 means now. The runbook of the alerts says what to do.",
 		column{title: "Problem", label: "problem"},
 		machineColumn(),
@@ -53,9 +53,9 @@ func lastWakes() panel {
 	const mean = `sum by (instance, machine) (increase(nightporter_machine_@what_duration_seconds_sum{@machines}[$__range]))
 		/ (sum by (instance, machine) (increase(nightporter_machine_@what_duration_seconds_count{@machines}[$__range])) > 0)`
 	return tablePanel("Last wakes",
-		"When each machine was last woken, how often in the time shown, and how long its boots took on average: until its first "+
-			"frame (boot), and until the services that were knocked at were ready (ready). With one wake in the time shown, those "+
-			"are its own figures. Worry when boots grow slower. Starts by hand are not wakes.",
+		"When each machine was last woken, how often in the selected time range, and how long its boots took on average: until its first "+
+			"frame (boot), and until the services that were knocked at were ready (ready). With one wake in the selected time range, those "+
+			"are its own figures. Investigate when boots grow slower. External starts are not wakes.",
 		machineColumn(),
 		porterColumn(),
 		column{title: "State", looks: coloured(stateNames()), expr: stateNumber("@machines")},

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// What Grafana puts in place of its variables. The durations are such as nobody
+// What Grafana puts in place of its variables. The durations are such as no user
 // would write, so that they are recognized in the parsed expression.
 const (
 	rateInterval = 61 * time.Second
@@ -58,7 +58,7 @@ func (r rules) faults(expr parser.Expr) (faults []string) {
 // ranges are those that a function may have.
 //
 // rate and increase need $__rate_interval, which is never too short for the
-// scrapes. The exception are totals: one value for the whole of the time shown,
+// scrapes. The exception are totals: one value for the whole of the selected time range,
 // evaluated once, where $__range says just that, and is what the panel is about.
 // An average of a gauge is such a total too. last_over_time finds out which
 // porters there were; it can say nothing wrong for any range.

@@ -35,7 +35,7 @@ func query(expr, legend string) *prometheus.DataqueryBuilder {
 	return target(expr).Range().Format(prometheus.PromQueryFormatTimeSeries).LegendFormat(legend)
 }
 
-// total asks for one value, at the end of the time shown. Only here may a range
+// total asks for one value, at the end of the selected time range. Only here may a range
 // be $__range, the whole of it.
 func total(expr, legend string) *prometheus.DataqueryBuilder {
 	return target(expr).Instant().Format(prometheus.PromQueryFormatTimeSeries).LegendFormat(legend)
@@ -46,7 +46,7 @@ func buckets(expr string) *prometheus.DataqueryBuilder {
 	return target(expr).Range().Format(prometheus.PromQueryFormatHeatmap).LegendFormat("{{le}}")
 }
 
-// rows asks for the rows of a table, at the end of the time shown.
+// rows asks for the rows of a table, at the end of the selected time range.
 func rows(expr string) *prometheus.DataqueryBuilder {
 	return target(expr).Instant().Format(prometheus.PromQueryFormatTable)
 }

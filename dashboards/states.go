@@ -7,7 +7,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// states are those of a machine, in the order of a night: its number on a
+// states are those of a machine, in the order of a sleep and a wake: its number on a
 // timeline is its place here.
 func states() []shown {
 	return []shown{

@@ -10,7 +10,7 @@ import (
 
 // column is one column of a table: a label that other columns' answers have, the
 // values of an expression, or, with both, a label of that expression's answer
-// whose values nobody wants to see.
+// whose values are not shown.
 type column struct {
 	title string
 	label string

@@ -33,7 +33,7 @@ func porterVariables() []variable {
 const machineNames = `label_values(nightporter_machine_info{job=~"$job", instance=~"$instance"}, machine)`
 
 func machinesVariable() variable {
-	return several("machine", "Machine", "The machines that these porters look after.", machineNames)
+	return several("machine", "Machine", "The machines of these porters.", machineNames)
 }
 
 func machineVariable() variable {

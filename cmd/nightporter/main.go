@@ -4,133 +4,16 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
-	"github.com/spf13/cobra"
+	"nightporter/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
-}
-
-// run executes one command line and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRootCommand()
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	refuseUnknownShells(root)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return 0
-	}
-	return fail(ctx, cmd, args, err, stderr)
-}
-
-// The groups of commands in the help. A command without one asks a porter.
-const (
-	groupPorter  = "porter"
-	groupAsk     = "ask"
-	groupMachine = "machine"
-	groupMore    = "more"
-)
-
-const rootHelp = `Keep sleeping machines reachable: nightporter answers for their addresses, and
-wakes them by Wake-on-LAN when a client connects.`
-
-const rootExample = `  nightporter check --host             before the first start: is this host ready?
-  nightporter serve                    the porter itself
-  nightporter status --from raspberrypi
-  nightporter wake nas --wait 2m
-  nightporter demo                     see it work, on this host, without a machine`
-
-func newRootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "nightporter",
-		Short:         "Keep sleeping machines reachable, and wake them when a client connects",
-		Long:          rootHelp,
-		Example:       rootExample,
-		Version:       versionText(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-
-		SuggestionsMinimumDistance: 2,
-	}
-	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetFlagErrorFunc(flagError)
-	root.AddGroup(
-		&cobra.Group{ID: groupPorter, Title: "The porter:"},
-		&cobra.Group{ID: groupAsk, Title: "Ask a porter:"},
-		&cobra.Group{ID: groupMachine, Title: "On a machine that sleeps:"},
-		&cobra.Group{ID: groupMore, Title: "More:"},
-	)
-	root.SetHelpCommandGroupID(groupMore)
-	root.SetCompletionCommandGroupID(groupMore)
-	root.AddCommand(
-		newServeCommand(),
-		newCheckCommand(),
-		newRegisterCommand(),
-		newStatusCommand(),
-		newWhyCommand(),
-		newWakeCommand(),
-		newTestCommand(),
-		newPauseCommand(),
-		newResumeCommand(),
-		newForgetCommand(),
-		newEventsCommand(),
-		newDemoCommand(),
-		newManCommand(),
-		newVersionCommand(),
-	)
-	for _, cmd := range root.Commands() {
-		if cmd.GroupID == "" {
-			cmd.GroupID = groupAsk
-		}
-	}
-	refuseUnknownTopics(root)
-	return root
-}
-
-// refuseUnknownTopics makes a mistyped command an error for help as well. Cobra prints
-// all of the help instead, with exit code 0.
-func refuseUnknownTopics(root *cobra.Command) {
-	root.InitDefaultHelpCmd()
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "help" {
-			cmd.Args = func(_ *cobra.Command, args []string) error {
-				if _, _, err := root.Find(args); err != nil {
-					return usagef("%s", unknownCommand(root, args))
-				}
-				return nil
-			}
-		}
-	}
-}
-
-// refuseUnknownShells makes a mistyped shell an error of completion. Cobra prints the help
-// instead, with exit code 0. The scripts go to the output that root has now.
-func refuseUnknownShells(root *cobra.Command) {
-	root.InitDefaultCompletionCmd()
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
-			cmd.Args = func(cmd *cobra.Command, args []string) error {
-				if len(args) == 0 {
-					return nil
-				}
-				var shells []string
-				for _, sub := range cmd.Commands() {
-					shells = append(shells, sub.Name())
-				}
-				return usagef("found %q, expected a shell: %s", args[0], strings.Join(shells, ", "))
-			}
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		}
-	}
 }

@@ -19,17 +19,16 @@ import (
 	"nightporter/internal/lab/labtest"
 )
 
-// dockerhand follows the guide to Docker on the porter's host of a lab. Podman stands in for
-// docker, as Debian's package podman-docker has it.
-type dockerhand struct {
+// dockerReader follows the guide to Docker on the porter's host of a lab. Podman replaces
+// docker, as with Debian's package podman-docker.
+type dockerReader struct {
 	*podman
 	ctx    context.Context
 	porter *lab.Host
 	folder string
 }
 
-// followDockerGuide starts, uses, upgrades and removes the container by the commands of the
-// guides.
+// followDockerGuide starts, uses, upgrades and removes the container by the guides' commands.
 func followDockerGuide(t *testing.T, made image) {
 	start := commands(t, "docker.md", "Start it", 2)
 	use := commands(t, "docker.md", "Use it", 2)
@@ -62,16 +61,16 @@ func commands(t *testing.T, page, heading string, want int) []guide.Block {
 	return blocks
 }
 
-func newDockerhand(t *testing.T, made image) *dockerhand {
+func newDockerhand(t *testing.T, made image) *dockerReader {
 	labtest.Need(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	p := newPodman(t)
 	p.needContainers(ctx, made.program)
-	d := &dockerhand{podman: p, ctx: ctx, porter: labtest.New(t).Porter(), folder: filepath.Join(p.dir, "home")}
+	d := &dockerReader{podman: p, ctx: ctx, porter: labtest.New(t).Porter(), folder: filepath.Join(p.dir, "home")}
 	bin := filepath.Join(p.dir, "bin")
-	// A run gets the limits that Debian's podman needs where systemd is not there, and ends
-	// also if this test is killed.
+	// A run gets the limits that Debian's podman needs without systemd, and a time limit for
+	// the case that this test is killed.
 	docker := fmt.Sprintf("#!/bin/sh\ncommand=$1\nshift\n[ \"$command\" != run ] || set -- --timeout 120 "+
 		"--ulimit nofile=1024:1024 --ulimit nproc=4096:4096 \"$@\"\nexec %s \"$command\" \"$@\"\n", p.command(ctx))
 	for _, err := range []error{
@@ -87,20 +86,20 @@ func newDockerhand(t *testing.T, made image) *dockerhand {
 	return d
 }
 
-// onThisHost are paths of the host that a test must not touch.
+// onThisHost are paths of the host that a test must not use.
 var onThisHost = regexp.MustCompile(`(mkdir -p |-v )/etc/nightporter\b`)
 
-// follow runs the commands of blocks.
-func (d *dockerhand) follow(blocks ...guide.Block) {
+// follow runs the commands of several blocks.
+func (d *dockerReader) follow(blocks ...guide.Block) {
 	d.Helper()
 	for _, b := range blocks {
 		d.paste(b)
 	}
 }
 
-// paste runs the commands of a block, with the configuration in a folder of the test's. A
-// container that is started again after its end would outlive the test.
-func (d *dockerhand) paste(b guide.Block) {
+// paste runs the commands of a block, with the configuration in a folder of the test.
+// Restart policies are removed, since a restarted container would outlive the test.
+func (d *dockerReader) paste(b guide.Block) {
 	d.Helper()
 	text := onThisHost.ReplaceAllString(b.Text, "${1}"+filepath.Join(d.folder, "etc"))
 	text = strings.ReplaceAll(text, " --restart unless-stopped", "")
@@ -125,16 +124,16 @@ func (d *dockerhand) paste(b guide.Block) {
 	}
 }
 
-// configure writes the configuration.
-func (d *dockerhand) configure(text string) {
+// configure writes the configuration file.
+func (d *dockerReader) configure(text string) {
 	d.Helper()
 	if err := os.WriteFile(filepath.Join(d.folder, "etc", "config.yaml"), []byte(text), 0o644); err != nil {
 		d.Fatal(err)
 	}
 }
 
-// serves waits until the porter is ready, and knows what is wanted of its machines.
-func (d *dockerhand) serves(want string) {
+// serves waits until the porter is ready and its machines are as wanted.
+func (d *dockerReader) serves(want string) {
 	d.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return d.porter.Dial(ctx, network, "127.0.0.1:9717")
@@ -154,8 +153,8 @@ func (d *dockerhand) serves(want string) {
 	}
 }
 
-// machines returns what the porter says of its machines, once it is ready.
-func (d *dockerhand) machines(client *http.Client) (string, error) {
+// machines returns the porter's answer about its machines, once the porter is ready.
+func (d *dockerReader) machines(client *http.Client) (string, error) {
 	said := ""
 	for _, path := range []string{"/-/ready", "/api/v1/machines"} {
 		answer, err := client.Get("http://porter" + path)

@@ -20,10 +20,10 @@ import (
 	"nightporter/internal/privilege"
 )
 
-// image is what make image builds, for the platform of this host.
+// image is the image of make image for the platform of this host.
 type image struct {
-	archive string // its path
-	program string // the path of what is in it
+	archive string // path of the archive
+	program string // path of the program in the image
 	config  struct {
 		User            string
 		Entrypoint, Cmd []string
@@ -31,7 +31,7 @@ type image struct {
 	files map[string]*tar.Header
 }
 
-// makeImage builds the image, and reads it as Docker's own store does.
+// makeImage builds the image, and reads it like Docker's own store.
 func makeImage(t *testing.T) image {
 	t.Helper()
 	target, dir := runtime.GOARCH, t.TempDir()
@@ -74,7 +74,7 @@ func makeImage(t *testing.T) image {
 	return made
 }
 
-// untar calls each with every entry of an archive.
+// untar calls each for every entry of an archive.
 func untar(t *testing.T, archive string, each func(h *tar.Header, content string)) {
 	t.Helper()
 	for r := tar.NewReader(bytes.NewBufferString(archive)); ; {
@@ -100,17 +100,20 @@ func unmarshal(t *testing.T, text string, into any) {
 	}
 }
 
-// TestImage: the image has a user, the same that a root becomes, with a place for the
-// state; its program gets just the capabilities that the porter needs, which are those
-// that compose.yaml gives to the container; and the health check's program is there.
+// TestImage: the image's user is the one that root switches to, and owns the folder of the
+// state. The program gets only the capabilities that the porter needs, which are those of the
+// container in compose.yaml. The image has the program of the health check.
 func TestImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the image: not with -short")
+	}
 	made := makeImage(t)
 	if found, want := made.config.User, fmt.Sprintf("%d:%[1]d", privilege.Unused); found != want {
 		t.Errorf("user: found %s, expected %s", found, want)
 	}
 	state := made.files[config.Default().StateDir+"/"]
 	if state == nil || state.Uid != privilege.Unused || state.Gid != privilege.Unused {
-		t.Errorf("%s: found %+v: a new volume would be another user's", config.Default().StateDir, state)
+		t.Errorf("%s: found %+v: a new volume would belong to another user", config.Default().StateDir, state)
 	}
 	if made.files[filepath.Dir(config.DefaultPath)+"/"] == nil {
 		t.Errorf("no folder for %s", config.DefaultPath)

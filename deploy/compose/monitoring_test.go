@@ -13,13 +13,13 @@ import (
 	"nightporter/internal/promtest"
 )
 
-// ports are where the services listen in their containers.
+// ports are the ports of the services in their containers.
 var ports = map[string]string{"prometheus": "9090", "alertmanager": "9093", "grafana": "3000"}
 
 func TestPublishedPorts(t *testing.T) {
 	for name, port := range ports {
 		want := []string{"127.0.0.1:" + port + ":" + port}
-		if name == "grafana" { // which asks for a password
+		if name == "grafana" { // it requires a password
 			want = []string{port + ":" + port}
 		}
 		if got := read(t).Services[name].Ports; !slices.Equal(got, want) {
@@ -40,7 +40,7 @@ func option(t *testing.T, s service, name string) string {
 	return ""
 }
 
-// keeps checks that data is written to a volume.
+// keeps checks that a data directory is on a volume.
 func keeps(t *testing.T, s service, dir string) {
 	t.Helper()
 	if !slices.ContainsFunc(s.mounts(t), func(m mount) bool { return !m.bind && m.to == dir }) {
@@ -80,7 +80,7 @@ func TestPrometheus(t *testing.T) {
 		t.Errorf("alerts go to %q, expected %q", got, want)
 	}
 	job := conf.ScrapeConfigs[0]
-	if job.JobName != "nightporter" { // what the alerts look for
+	if job.JobName != "nightporter" { // the alerts match this name
 		t.Errorf("job_name: found %q", job.JobName)
 	}
 	target := job.StaticConfigs[0]
@@ -95,12 +95,12 @@ func TestPrometheus(t *testing.T) {
 	var sources datasources
 	decode(t, s.Services["grafana"].host(t, "/etc/grafana/provisioning/datasources/prometheus.yaml"), &sources)
 	if step := sources.Datasources[0].JSONData["timeInterval"]; step != conf.Global.ScrapeInterval {
-		t.Errorf("Grafana believes in samples every %s, Prometheus takes them every %s", step, conf.Global.ScrapeInterval)
+		t.Errorf("Grafana expects samples every %s, Prometheus takes them every %s", step, conf.Global.ScrapeInterval)
 	}
 }
 
-// TestPromtoolChecksConfig has promtool read prometheus.yml and the rules, which
-// are elsewhere outside of the container.
+// TestPromtoolChecksConfig: promtool accepts prometheus.yml and the rules, whose path differs
+// outside of the container.
 func TestPromtoolChecksConfig(t *testing.T) {
 	promtest.Need(t, promtest.Promtool)
 	prometheus := read(t).Services["prometheus"]
@@ -120,7 +120,7 @@ func checkConfig(t *testing.T, text string) (said string) {
 	return promtest.Run(t, nil, promtest.Promtool, "check", "config", write(t, t.TempDir(), "prometheus.yml", text))
 }
 
-// examples are the lines of alertmanager.yml that are to be freed from their "#".
+// examples are the commented examples of alertmanager.yml.
 var examples = regexp.MustCompile(`(?m)^( *)#(\w|  )`)
 
 func TestAlertmanager(t *testing.T) {
@@ -161,8 +161,8 @@ type providers struct {
 	}
 }
 
-// TestGrafana: data sources are services of the stack, and the dashboards are
-// where Grafana looks for them.
+// TestGrafana: data sources are services of the stack, and the dashboards are in the folder
+// that Grafana reads.
 func TestGrafana(t *testing.T) {
 	s := read(t)
 	grafana := s.Services["grafana"]

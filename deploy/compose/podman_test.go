@@ -16,17 +16,17 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/privilege"
 	"nightporter/internal/promtest"
-	"nightporter/internal/rig"
 )
 
 const (
-	loaded    = "docker.io/library/nightporter:latest" // what podman calls the image
+	loaded    = "docker.io/library/nightporter:latest" // podman's name of the image
 	container = "nightporter"
 )
 
-// The machine that sleeps. Its service listens between two of the client's SYN
+// The machine that sleeps. Its service begins to listen between two of the client's SYN
 // retransmissions.
 var (
 	nas4 = netip.MustParseAddr("10.77.0.20")
@@ -39,15 +39,15 @@ var (
 	}
 )
 
-// podman is a podman with a storage of its own.
+// podman runs podman with a storage of the test.
 type podman struct {
 	*testing.T
 	dir  string
-	args []string // before each command
+	args []string // arguments before each command
 }
 
-// newPodman returns a podman that needs no systemd. It runs containers with runc, since
-// Debian's crun does not run where cgroups of version 1 are mounted.
+// newPodman returns a podman that needs no systemd. It uses runc, since Debian's crun does
+// not run with cgroups of version 1.
 func newPodman(t *testing.T) *podman {
 	t.Helper()
 	promtest.Need(t, "podman")
@@ -67,8 +67,8 @@ func newPodman(t *testing.T) *podman {
 	return p
 }
 
-// waitForEnd waits until no process uses the storage: a container's monitor cleans up
-// after the command that ran it has ended.
+// waitForEnd waits until no process uses the storage, since a container's monitor cleans up
+// after its command has ended.
 func (p *podman) waitForEnd() {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
@@ -93,7 +93,7 @@ func (p *podman) processes() (found []string) {
 		p.Fatal(err)
 	}
 	for _, file := range files {
-		// A process may end meanwhile.
+		// The process may have ended.
 		if line, err := os.ReadFile(file); err == nil && bytes.Contains(line, []byte(p.dir)) {
 			found = append(found, string(bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
 		}
@@ -101,13 +101,13 @@ func (p *podman) processes() (found []string) {
 	return found
 }
 
-// command returns a command of podman.
+// command returns a podman command.
 func (p *podman) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "podman", append(p.args[:len(p.args):len(p.args)], args...)...)
 }
 
-// run is how a container is started: as compose.yaml has it. It ends after two
-// minutes, also when this test was killed.
+// run returns the arguments that start a container like compose.yaml. It ends after two
+// minutes, also if this test is killed.
 func (p *podman) run(options ...string) []string {
 	porter := read(p.T).Services["nightporter"]
 	args := []string{"run", "--rm", "--timeout", "120", "--log-driver", "none", "--pull", "never",
@@ -119,8 +119,8 @@ func (p *podman) run(options ...string) []string {
 	return append(args, options...)
 }
 
-// runInPodman has Podman load the image and run it on the porter's host of a lab: a
-// machine registers and sleeps, and a client's first connection to it is served.
+// runInPodman loads the image and runs it on the porter's host of a lab: a machine registers
+// and sleeps, and a client's first connection to it is served.
 func runInPodman(t *testing.T, made image) {
 	labtest.Need(t)
 	p := newPodman(t)
@@ -137,12 +137,12 @@ func runInPodman(t *testing.T, made image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.night(ctx, lan, d, sleeper)
+	p.sleepAndWake(ctx, lan, d, sleeper)
 	p.healthy(ctx, lan.Porter())
 	if code, err := d.Stop(ctx); code != 0 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}
-	// The volume has the state, and the image's user may write there.
+	// The volume has the state, and the image's user can write to it.
 	d, err = d.Again(ctx, "")
 	if err != nil {
 		t.Fatal(err)
@@ -156,8 +156,8 @@ func runInPodman(t *testing.T, made image) {
 	}
 }
 
-// needContainers skips the test where Podman cannot run the program from a folder, which
-// takes nothing of the image.
+// needContainers skips the test if Podman cannot run the program from a folder, without an
+// image.
 func (p *podman) needContainers(ctx context.Context, program string) {
 	p.Helper()
 	root := filepath.Join(p.dir, "rootfs")
@@ -170,9 +170,8 @@ func (p *podman) needContainers(ctx context.Context, program string) {
 	}
 }
 
-// serve starts the daemon in its container, by way of a program that the rig takes for
-// the daemon.
-func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
+// serve starts the daemon in its container, by a script that labdaemon starts as the daemon.
+func (p *podman) serve(ctx context.Context, lan *lab.LAN) *labdaemon.Daemon {
 	p.Helper()
 	dir, state := filepath.Join(p.dir, "etc"), config.Default().StateDir
 	for _, err := range []error{
@@ -191,7 +190,7 @@ func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
 	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 		p.Fatal(err)
 	}
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: program, User: `""`, Config: "probe: {interval: 200ms}\n"})
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: program, User: `""`, Config: "probe: {interval: 200ms}\n"})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -200,19 +199,19 @@ func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
 			p.Log(d.Log.Text())
 		}
 	})
-	// Its log may come by way of podman after its page answers.
-	ready, err := d.Log.Wait(ctx, 0, rig.Is("ready"))
+	// The log passes through podman, and may arrive after the page answers.
+	ready, err := d.Log.Wait(ctx, 0, labdaemon.Is("ready"))
 	if err != nil {
 		p.Fatal(err)
 	}
-	// The image has no zone files.
+	// The image has no zone files: the program embeds them.
 	if at := ready.Field("time"); !strings.HasSuffix(at, "+05:45") {
 		p.Errorf("the log has the time %s, expected the zone +05:45", at)
 	}
 	return d
 }
 
-// checkProcess: the daemon is the image's user and has its two capabilities.
+// checkProcess: the daemon runs as the image's user with two capabilities.
 func (p *podman) checkProcess(ctx context.Context) {
 	p.Helper()
 	pid, err := p.command(ctx, "inspect", "--format", "{{.State.Pid}}", container).Output()
@@ -232,8 +231,8 @@ func (p *podman) checkProcess(ctx context.Context) {
 	}
 }
 
-// night has the machine sleep, and a client wake it.
-func (p *podman) night(ctx context.Context, lan *lab.LAN, d *rig.Daemon, sleeper *lab.Machine) {
+// sleepAndWake puts the machine to sleep and has a client wake it.
+func (p *podman) sleepAndWake(ctx context.Context, lan *lab.LAN, d *labdaemon.Daemon, sleeper *lab.Machine) {
 	p.Helper()
 	seen := d.Log.Len()
 	answer, err := d.Register(ctx, sleeper.Host, fmt.Sprintf(`{"mac":%q,"name":"nas","monitor":[{"ip":%q,"port":["22/tcp"]}]}`, sleeper.MAC(), nas4))
@@ -243,7 +242,7 @@ func (p *podman) night(ctx context.Context, lan *lab.LAN, d *rig.Daemon, sleeper
 	if err := sleeper.SleepAfter(100 * time.Millisecond); err != nil {
 		p.Fatal(err)
 	}
-	if _, err := d.Log.Wait(ctx, seen, rig.Moved("nas", "settling", "asleep", "")); err != nil {
+	if _, err := d.Log.Wait(ctx, seen, labdaemon.Moved("nas", "settling", "asleep", "")); err != nil {
 		p.Fatal(err)
 	}
 	conn, err := lan.Client().Dial(ctx, "tcp", netip.AddrPortFrom(nas4, 22).String())
@@ -258,7 +257,7 @@ func (p *podman) night(ctx context.Context, lan *lab.LAN, d *rig.Daemon, sleeper
 	if _, err := io.ReadFull(conn, hello); err != nil || !bytes.Equal(hello, []byte(lab.Banner("nas"))) {
 		p.Errorf("the client read %q, %v", hello, err)
 	}
-	if _, err := d.Log.Wait(ctx, seen, rig.Is("replayed")); err != nil {
+	if _, err := d.Log.Wait(ctx, seen, labdaemon.Is("replayed")); err != nil {
 		p.Error(err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"nightporter/internal/privilege"
 )
 
-// TestPorter: the daemon is in the host's network, has the two capabilities and
-// nothing else, and keeps its state.
+// TestPorter: the daemon is in the host's network, has only the two capabilities, and keeps
+// its state on a volume.
 func TestPorter(t *testing.T) {
 	porter := read(t).Services["nightporter"]
 	if porter.NetworkMode != "host" || len(porter.Ports) > 0 {
@@ -45,13 +45,13 @@ func TestPorter(t *testing.T) {
 	if _, ok := to["/etc/localtime"]; !ok {
 		t.Error("it does not know the host's time zone")
 	}
-	// The kernel gives nothing of a file's to a process that may not gain privileges.
+	// With no_new_privs the kernel ignores file capabilities (execve(2)).
 	if len(porter.SecurityOpt) > 0 || porter.User != "" {
 		t.Errorf("security_opt %q, user %q: expected none", porter.SecurityOpt, porter.User)
 	}
 }
 
-// TestPorterConfig: the configuration is valid, and as yet nobody's wish.
+// TestPorterConfig: the configuration is valid and equal to the defaults.
 func TestPorterConfig(t *testing.T) {
 	file := read(t).Services["nightporter"].host(t, config.DefaultPath)
 	conf, err := config.Load(file, true, nil, nil)
@@ -65,8 +65,7 @@ func TestPorterConfig(t *testing.T) {
 
 var toolchain = regexp.MustCompile(`(?m)^toolchain go(\S+)$`)
 
-// TestToolchain: every module is built with the same Go, which is not one with faults
-// that were mended since.
+// TestToolchain: every module is built with the same Go, which has the known security fixes.
 func TestToolchain(t *testing.T) {
 	var versions []string
 	for _, module := range []string{"go.mod", "dashboards/go.mod", "deploy/compose/schema/go.mod", "deploy/image/go.mod", "deploy/packages/go.mod"} {

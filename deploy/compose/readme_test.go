@@ -22,7 +22,7 @@ import (
 
 var block = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
-// snippet returns the one example of the README that has these words.
+// snippet returns the only example of the README with these words.
 func snippet(t *testing.T, words string) string {
 	t.Helper()
 	var found []string
@@ -66,7 +66,7 @@ func write(t *testing.T, dir, name, text string) string {
 	return file
 }
 
-// TestReadmeOnTLS follows the README, and has those who read the files judge them.
+// TestReadmeOnTLS follows the README, and checks the files with the programs that read them.
 func TestReadmeOnTLS(t *testing.T) {
 	promtest.Need(t, promtest.Promtool)
 	dir := t.TempDir()
@@ -87,7 +87,7 @@ func TestReadmeOnRemotePrometheus(t *testing.T) {
 	checkConfig(t, snippet(t, "any number of porters"))
 }
 
-// TestReadmeOnOverride: the health check that it switches off is there.
+// TestReadmeOnOverride: the override switches off the health check of compose.yaml.
 func TestReadmeOnOverride(t *testing.T) {
 	var over stack
 	if err := yaml.Unmarshal([]byte(snippet(t, "services:")), &over); err != nil {
@@ -100,7 +100,7 @@ func TestReadmeOnOverride(t *testing.T) {
 	}
 }
 
-// TestDockerGuide: docs/docker.md starts the container with what compose.yaml gives it.
+// TestDockerGuide: docs/docker.md starts the container with the settings of compose.yaml.
 func TestDockerGuide(t *testing.T) {
 	text := strings.ReplaceAll(slurp(t, "../../docs/docker.md"), "\\\n", "")
 	found := regexp.MustCompile(`(?m)^docker run -d .*$`).FindAllString(text, -1)
@@ -124,8 +124,8 @@ func TestDockerGuide(t *testing.T) {
 	}
 }
 
-// TestDockerCompose asks docker compose itself, which needs no engine for that.
-// Not every host has it, and Debian no package: schema asks its library.
+// TestDockerCompose runs docker compose, which needs no engine to check the file. Debian has
+// no package of it; the module schema uses its library.
 func TestDockerCompose(t *testing.T) {
 	if out, err := exec.Command("docker", "compose", "version").CombinedOutput(); err != nil {
 		t.Skipf("not tested: no docker compose here: %v: %s", err, out)

@@ -1,6 +1,5 @@
-// Package compose_test checks the example stack as far as that goes without
-// containers, and runs the porter's image in Podman. What docker compose thinks of
-// compose.yaml is asked in schema.
+// Package compose_test checks the files of the example stack, and runs the porter's image in
+// Podman. The module schema checks compose.yaml with docker compose's library.
 package compose_test
 
 import (
@@ -24,9 +23,8 @@ type stack struct {
 	Volumes  map[string]any
 }
 
-// service is what the stack uses of the keys that a service may have. There are
-// others, and this list has to grow with them: privileged, for one, is not to
-// come in unseen.
+// service has the keys of a service that the stack uses. Other keys are errors, so that one
+// such as privileged is not added without a check here.
 type service struct {
 	Image       string
 	Command     []string
@@ -57,7 +55,7 @@ type service struct {
 
 // mount is one entry of a service's volumes.
 type mount struct {
-	from, to string // from is a path on the host, or the name of a volume
+	from, to string // from is a path of the host or the name of a volume
 	bind     bool
 	readOnly bool
 }
@@ -76,8 +74,8 @@ func (s service) mounts(t *testing.T) []mount {
 	return all
 }
 
-// host returns where a path of the container is on the host, and whether it is
-// there at all.
+// host returns the host's path of a path in the container. The test fails if it does not
+// exist.
 func (s service) host(t *testing.T, name string) string {
 	t.Helper()
 	for _, m := range s.mounts(t) {
@@ -115,10 +113,10 @@ func read(t *testing.T) stack {
 	return s
 }
 
-// own is the porter's image, which make image builds.
+// own matches the porter's image, which make image builds.
 const own = "${NIGHTPORTER_IMAGE:-nightporter:latest}"
 
-// pinned is an image that will be the same tomorrow.
+// pinned matches an image with a complete version.
 var pinned = regexp.MustCompile(`^[a-z/]+:v?[0-9]+\.[0-9]+\.[0-9]+$`)
 
 func TestEveryService(t *testing.T) {
@@ -136,13 +134,13 @@ func TestEveryService(t *testing.T) {
 		if service.Restart != "unless-stopped" {
 			t.Errorf("%s: restart: found %q", name, service.Restart)
 		}
-		// The porter's capabilities are those of its file, see TestPorterIsNotRoot.
+		// The porter's capabilities are file capabilities, see TestImage.
 		noGain := name == "nightporter" || slices.Equal(service.SecurityOpt, []string{"no-new-privileges:true"})
 		if !slices.Equal(service.CapDrop, []string{"ALL"}) || !noGain {
 			t.Errorf("%s keeps privileges: cap_drop %q, security_opt %q", name, service.CapDrop, service.SecurityOpt)
 		}
 		if service.Logging.Options["max-size"] == "" {
-			t.Errorf("%s: nothing keeps its log from filling the disk", name)
+			t.Errorf("%s: nothing limits the size of its log", name)
 		}
 		for other := range service.DependsOn {
 			if _, ok := s.Services[other]; !ok {
@@ -152,8 +150,7 @@ func TestEveryService(t *testing.T) {
 	}
 }
 
-// TestMounts: what is mounted exists, nothing of the host can be written to, and
-// every volume is declared and used.
+// TestMounts: mounted paths exist and are read-only, and every volume is declared and used.
 func TestMounts(t *testing.T) {
 	s := read(t)
 	used := make(map[string]bool)
@@ -168,7 +165,7 @@ func TestMounts(t *testing.T) {
 				}
 			case !m.readOnly:
 				t.Errorf("%s can write to %s of the host", name, m.from)
-			case m.from == "/etc/localtime": // of the host, not of the repository
+			case m.from == "/etc/localtime": // a file of the host, not of the repository
 			default:
 				if info, err := os.Stat(m.from); err != nil || !info.IsDir() {
 					t.Errorf("%s: %s: %v; expected a directory, whose files may be replaced", name, m.from, err)
@@ -184,14 +181,14 @@ func TestMounts(t *testing.T) {
 	}
 	for name := range s.Volumes {
 		if !used[name] {
-			t.Errorf("nobody uses the volume %s", name)
+			t.Errorf("the volume %s is not used", name)
 		}
 	}
 }
 
 var variable = regexp.MustCompile(`\$\{([A-Z_]+)`)
 
-// TestVariables: .env.example has what compose.yaml asks for, and nothing else.
+// TestVariables: .env.example has the variables of compose.yaml and no others.
 func TestVariables(t *testing.T) {
 	asked, given := make(map[string]bool), make(map[string]bool)
 	text, err := os.ReadFile("compose.yaml")
@@ -211,7 +208,7 @@ func TestVariables(t *testing.T) {
 		}
 	}
 	if !slices.Equal(keys(asked), keys(given)) {
-		t.Errorf("compose.yaml asks for %q, .env.example has %q", keys(asked), keys(given))
+		t.Errorf("compose.yaml uses %q, .env.example has %q", keys(asked), keys(given))
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -17,13 +17,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// name is what the image is called once it is loaded.
+// name is the name of the image after it is loaded.
 const name = "nightporter"
 
-// write writes the archive. It is an OCI image layout, which Podman and Docker with
-// containerd's image store read: they choose the platform. Docker's own store reads
-// manifest.json alone, and would give one name to the last image: so each has a tag
-// there, unless there is only one.
+// write writes the archive. It is an OCI image layout: Podman, and Docker with containerd's
+// image store, read it and choose the platform. Docker's own store reads only manifest.json,
+// where a shared name would go to the last image. So each image has a tag there, unless there
+// is only one.
 func (all images) write(path string) error {
 	dir, err := os.MkdirTemp("", "nightporter-image-")
 	if err != nil {
@@ -43,8 +43,8 @@ func (all images) write(path string) error {
 	return archive(path, dir, all.created)
 }
 
-// named is index.json of the layout. Podman loads an archive with one entry only, by
-// the name in containerd's annotation.
+// named is index.json of the layout. Podman loads only an archive with one entry, under the
+// name in containerd's annotation.
 func (all images) named() v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	return mutate.AppendManifests(index, mutate.IndexAddendum{Add: all.index(), Descriptor: v1.Descriptor{
@@ -55,7 +55,7 @@ func (all images) named() v1.ImageIndex {
 	}})
 }
 
-// dockerManifest is manifest.json, which names each image's parts in the layout.
+// dockerManifest is manifest.json, which lists the parts of each image in the layout.
 func (all images) dockerManifest() ([]byte, error) {
 	var entries tarball.Manifest
 	for i, image := range all.images {
@@ -84,11 +84,11 @@ func (all images) dockerManifest() ([]byte, error) {
 	return json.Marshal(entries)
 }
 
-// blob is where a layout keeps what has this digest.
+// blob is the path in a layout of the content with this digest.
 func blob(digest v1.Hash) string { return "blobs/" + digest.Algorithm + "/" + digest.Hex }
 
-// archive writes the files below dir as a tar. What was there is replaced once all is
-// written.
+// archive writes the files below dir as a tar. It replaces an existing file only after the
+// new one is complete.
 func archive(path, dir string, created time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -97,7 +97,7 @@ func archive(path, dir string, created time.Time) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // in vain after the renaming
+	defer os.Remove(f.Name()) // fails after the rename
 	defer f.Close()
 	if err := addAll(f, dir, created); err != nil {
 		return err
@@ -111,7 +111,7 @@ func archive(path, dir string, created time.Time) error {
 	return os.Rename(f.Name(), path)
 }
 
-// addAll adds the files below dir to a tar, in the order of their names.
+// addAll adds the files below dir to a tar, sorted by name.
 func addAll(to io.Writer, dir string, created time.Time) error {
 	w := tar.NewWriter(to)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

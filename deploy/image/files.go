@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// user is who the program is: a number that no user of the host has. A root would
-	// become the same (internal/privilege).
+	// user is the uid of the program, which no user of the host has. Started as root, the
+	// program switches to the same uid (internal/privilege).
 	user = 65521
 
 	entrypoint = "/bin/nightporter"
 	stateDir   = "/var/lib/nightporter"
 )
 
-// baseFiles are the same on all platforms, and seldom change.
+// baseFiles are the files that are equal on all platforms, and that rarely change.
 func baseFiles(license []byte) []file {
 	return []file{
 		{path: "bin/", mode: 0o755},
@@ -36,18 +36,18 @@ func baseFiles(license []byte) []file {
 		{path: "usr/share/doc/nightporter/LICENSE", mode: 0o644, content: license},
 		{path: "var/", mode: 0o755},
 		{path: "var/lib/", mode: 0o755},
-		// A new volume takes over the owner.
+		// A new volume gets this owner.
 		{path: stateDir[1:] + "/", mode: 0o700, owner: user},
 	}
 }
 
-// programFiles are those of one platform.
+// programFiles are the files of one platform.
 func programFiles(content []byte) []file {
 	return []file{{path: entrypoint[1:], mode: 0o755, content: content, capabilities: working()}}
 }
 
-// roots are the certificates that messages by HTTPS are verified with, as PEM. Those that
-// Mozilla trusts for old certificates only are left out: a file cannot say that.
+// roots are the root certificates for HTTPS, as PEM. Roots that Mozilla trusts only for
+// certificates before a date are omitted, since PEM cannot express that.
 func roots() []byte {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {

@@ -6,24 +6,24 @@ import (
 	"strconv"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// source is where the project is.
+// source is the URL of the project.
 const source = "https://github.com/nightporter/nightporter"
 
-// images are one image for each platform, and what they have in common.
+// images are an image for each platform, with their common base.
 type images struct {
 	created   time.Time
 	labels    map[string]string
 	platforms []v1.Platform
-	images    []v1.Image // of platforms
+	images    []v1.Image // one for each platform
 }
 
-// build makes an image of each program.
+// build builds an image of each program.
 func build(o options, license []byte, programs []program) (images, error) {
 	all := images{created: o.created, labels: labels(o)}
 	base, err := layer(baseFiles(license), o.created)
@@ -50,7 +50,7 @@ func build(o options, license []byte, programs []program) (images, error) {
 	return all, nil
 }
 
-// image makes the image of one platform.
+// image builds the image of one platform.
 func (all images) image(platform v1.Platform, layers ...v1.Layer) (v1.Image, error) {
 	created := v1.Time{Time: all.created}
 	image := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
@@ -77,7 +77,7 @@ func (all images) image(platform v1.Platform, layers ...v1.Layer) (v1.Image, err
 	return mutate.Append(image, adds...)
 }
 
-// index makes the index that names the image of each platform.
+// index builds the index with the image of each platform.
 func (all images) index() v1.ImageIndex {
 	adds := make([]mutate.IndexAddendum, 0, len(all.images))
 	for i, image := range all.images {
@@ -87,7 +87,7 @@ func (all images) index() v1.ImageIndex {
 	return mutate.Annotations(index, maps.Clone(all.labels)).(v1.ImageIndex)
 }
 
-// labels say what the image is: annotations.md of the OCI image specification.
+// labels describe the image (annotations.md of the OCI image specification).
 func labels(o options) map[string]string {
 	const prefix = "org.opencontainers.image."
 	return map[string]string{

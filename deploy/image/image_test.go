@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
@@ -25,7 +25,7 @@ var platforms = []v1.Platform{
 	{OS: "linux", Architecture: "arm", Variant: "v6"}, {OS: "linux", Architecture: "arm", Variant: "v7"},
 }
 
-// made is an archive with these platforms, unpacked.
+// made returns an unpacked archive with these platforms.
 func made(t *testing.T, platforms ...v1.Platform) string {
 	t.Helper()
 	var programs []program
@@ -33,7 +33,7 @@ func made(t *testing.T, platforms ...v1.Platform) string {
 		programs = append(programs, program{p, []byte("the program for " + p.String())})
 	}
 	o := options{version: "1.2.3", revision: "abcdef", created: time.Unix(1700000000, 0).UTC()}
-	all, err := build(o, []byte("the licence"), programs)
+	all, err := build(o, []byte("the license"), programs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,12 +42,12 @@ func made(t *testing.T, platforms ...v1.Platform) string {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
-		t.Errorf("beside the archive are %v, %v", left, err)
+		t.Errorf("files beside the archive: %v, %v", left, err)
 	}
 	return unpack(t, slurp(t, path))
 }
 
-// checkImage has go-containerregistry validate the image, and looks at each platform.
+// checkImage validates the image by go-containerregistry, and checks each platform.
 func checkImage(t *testing.T, dir string, platforms int) []v1.Image {
 	t.Helper()
 	index := open(t, dir)
@@ -96,7 +96,7 @@ func checkConfig(t *testing.T, image v1.Image, platform *v1.Platform) {
 	}
 }
 
-// checkFiles: nothing is in the image but what the program needs.
+// checkFiles: the image has the files that the program needs and no others.
 func checkFiles(t *testing.T, image v1.Image) {
 	t.Helper()
 	var list []string
@@ -115,7 +115,7 @@ func checkFiles(t *testing.T, image v1.Image) {
 		"0755 0 etc/ssl/", "0755 0 etc/ssl/certs/", "0644 0 etc/ssl/certs/ca-certificates.crt",
 		"0755 0 usr/", "0755 0 usr/share/", "0755 0 usr/share/doc/", "0755 0 usr/share/doc/nightporter/",
 		"0644 0 usr/share/doc/nightporter/LICENSE", "0755 0 var/", "0755 0 var/lib/", "0700 65521 var/lib/nightporter/",
-		// As `setcap cap_net_raw,cap_net_admin=p` and `getfattr -e hex` have it.
+		// As `getfattr -e hex` prints it after `setcap cap_net_raw,cap_net_admin=p`.
 		"0755 0 bin/nightporter 0000000200300000000000000000000000000000",
 	}
 	if !slices.Equal(list, want) {
@@ -123,7 +123,7 @@ func checkFiles(t *testing.T, image v1.Image) {
 	}
 }
 
-// created returns the time of an image.
+// created returns the creation time of an image.
 func created(t *testing.T, image v1.Image) time.Time {
 	t.Helper()
 	c, err := image.ConfigFile()
@@ -133,7 +133,7 @@ func created(t *testing.T, image v1.Image) time.Time {
 	return c.Created.Time
 }
 
-// filesOf returns what the layers have.
+// filesOf returns the files of the layers.
 func filesOf(t *testing.T, image v1.Image) (all []file) {
 	t.Helper()
 	layers, err := image.Layers()
@@ -173,8 +173,7 @@ func filesOf(t *testing.T, image v1.Image) (all []file) {
 	return all
 }
 
-// checkRoots: each certificate is whole, and Let's Encrypt's is one of them, by which most
-// servers are verified.
+// checkRoots: each certificate is complete, and the root of Let's Encrypt is one of them.
 func checkRoots(t *testing.T, text []byte) {
 	t.Helper()
 	var names []string
@@ -194,8 +193,7 @@ func checkRoots(t *testing.T, text []byte) {
 	}
 }
 
-// TestPlatforms: an archive with all platforms is valid, and what they have in common
-// is there once.
+// TestPlatforms: an archive with all platforms is valid and has the common base once.
 func TestPlatforms(t *testing.T) {
 	images := checkImage(t, made(t, platforms...), len(platforms))
 	base := make(map[v1.Hash]bool)
@@ -215,8 +213,8 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// TestDockerManifest: Docker's own store finds every part in the layout. It gives a name
-// to the last image that has it.
+// TestDockerManifest: the layout has every part that Docker's own store reads. That store
+// gives a name to the last image with it.
 func TestDockerManifest(t *testing.T) {
 	for _, c := range []struct {
 		platforms []v1.Platform

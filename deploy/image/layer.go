@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
@@ -15,14 +15,14 @@ import (
 
 // file is a file or a directory in a layer.
 type file struct {
-	path         string // a directory's ends in "/"
+	path         string // of a directory: ends in "/"
 	mode         int64
 	owner        int // user and group
 	content      []byte
 	capabilities []byte // the attribute security.capability
 }
 
-// layer makes a layer of files. Each directory has to come before what is in it.
+// layer builds a layer of files. A directory has to precede its files.
 func layer(files []file, created time.Time) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -48,10 +48,10 @@ func layer(files []file, created time.Time) (v1.Layer, error) {
 	return tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer))
 }
 
-// working are the capabilities that the program needs, as a file permits them: struct
-// vfs_cap_data of linux/capability.h. An engine gives a user who is not root no
-// capabilities but these, and of these only those that the container has. The effective
-// bit is not set: the program has to start without them as well, to say what is missing.
+// working are the capabilities that the program needs, as file capabilities (struct
+// vfs_cap_data of linux/capability.h). A user other than root gets only these, as far as the
+// container has them. The effective bit is not set, so that the program starts without them
+// too and can report what is missing.
 func working() []byte {
 	const revision2 = 0x02000000 // VFS_CAP_REVISION_2
 	data := binary.LittleEndian.AppendUint32(nil, revision2)

@@ -1,7 +1,7 @@
-// Command image makes the container image of nightporter for all platforms, without a
-// container engine: make image.
+// Command image builds the container image of nightporter for all platforms, without a
+// container engine. `make image` runs it.
 //
-// It is a module of its own, so that what it takes to write an image stays out of the
+// It is a module of its own, so that the libraries for images are no dependencies of the
 // daemon.
 package main
 
@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// options are what an image depends on.
+// options are the inputs of an image.
 type options struct {
 	out      string // the archive to write
 	version  string
 	revision string // the commit
-	license  string // file of the licence
+	license  string // file of the license
 	created  time.Time
 	programs []string // files, one for each platform
 }
@@ -29,7 +29,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "../../dist/nightporter-image.tar", "the `FILE` to write")
 	flag.StringVar(&o.version, "version", "unknown", "the `VERSION` of the programs")
 	flag.StringVar(&o.revision, "revision", "unknown", "the `COMMIT` of the programs")
-	flag.StringVar(&o.license, "license", "../../LICENSE", "the `FILE` of the licence")
+	flag.StringVar(&o.license, "license", "../../LICENSE", "the `FILE` of the license")
 	flag.Parse()
 	o.programs = flag.Args()
 	if err := run(o); err != nil {
@@ -65,8 +65,8 @@ func run(o options) (err error) {
 	return images.write(o.out)
 }
 
-// sourceDate is the time of everything in the image, so that one commit always makes the
-// same bytes: reproducible-builds.org/specs/source-date-epoch.
+// sourceDate is the time of every file in the image, so that a commit always gives the same
+// bytes (reproducible-builds.org/specs/source-date-epoch).
 func sourceDate(variable string) (time.Time, error) {
 	seconds, err := strconv.ParseInt(variable, 10, 64)
 	if err != nil || seconds < 0 {

@@ -12,11 +12,11 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
-// makeImage runs make image for one platform, and returns the archive.
+// makeImage runs the program for one platform, and returns the path of the archive.
 func makeImage(t *testing.T) []byte {
 	t.Helper()
 	target, dir := runtime.GOARCH, t.TempDir()
@@ -30,7 +30,7 @@ func makeImage(t *testing.T) []byte {
 	return slurp(t, filepath.Join(dir, "nightporter-image.tar"))
 }
 
-// The path of the clone may have a space.
+// make image works in a folder with a space in its path.
 func TestMakeImageWithSpace(t *testing.T) {
 	makefile, err := filepath.Abs("../../Makefile")
 	if err != nil {
@@ -64,7 +64,7 @@ func slurp(t *testing.T, path string) []byte {
 	return b
 }
 
-// unpack writes the files of an archive below a directory.
+// unpack extracts an archive into a directory.
 func unpack(t *testing.T, archive []byte) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func unpack(t *testing.T, archive []byte) string {
 	}
 }
 
-// open returns the index that the layout in dir has one name for.
+// open returns the index of the layout in dir, which has one name.
 func open(t *testing.T, dir string) v1.ImageIndex {
 	t.Helper()
 	top, err := layout.ImageIndexFromPath(dir)
@@ -116,16 +116,16 @@ func open(t *testing.T, dir string) v1.ImageIndex {
 	return index
 }
 
-// TestMakeTwice: the same commit makes the same bytes.
+// TestMakeTwice: a commit always gives the same bytes.
 func TestMakeTwice(t *testing.T) {
 	first, second := makeImage(t), makeImage(t)
 	if !bytes.Equal(first, second) {
-		t.Errorf("two archives of one commit differ: %d and %d octets", len(first), len(second))
+		t.Errorf("two archives of one commit differ: %d and %d bytes", len(first), len(second))
 	}
 	checkImage(t, unpack(t, first), 1)
 }
 
-// TestBadInput: what cannot be put into an image is named, and no file is written.
+// TestBadInput: the error names the wrong input, and no file is written.
 func TestBadInput(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -144,7 +144,7 @@ func TestBadInput(t *testing.T) {
 		{"time before 1970", "-1", []string{self}, `SOURCE_DATE_EPOCH: found "-1"`},
 		{"no program", "0", nil, "make cross"},
 		{"missing program", "0", []string{text + "s"}, text + "s"},
-		{"no Go program", "0", []string{text}, "no program built by Go"},
+		{"no Go program", "0", []string{text}, "not a program built by Go"},
 		{"other program", "0", []string{self}, `expected "nightporter/cmd/nightporter"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

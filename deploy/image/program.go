@@ -5,23 +5,23 @@ import (
 	"fmt"
 	"os"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1"
 )
 
-// mainPackage is what a program has to be built from.
+// mainPackage is the package of the program.
 const mainPackage = "nightporter/cmd/nightporter"
 
-// program is nightporter for one platform.
+// program is an executable of nightporter for one platform.
 type program struct {
 	platform v1.Platform
 	content  []byte
 }
 
-// readProgram reads a program, and the platform from what the Go linker wrote into it.
+// readProgram reads a program, and its platform from the build information of Go.
 func readProgram(path string) (program, error) {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
-		return program{}, fmt.Errorf("%s: no program built by Go: %w", path, err)
+		return program{}, fmt.Errorf("%s: not a program built by Go: %w", path, err)
 	}
 	if info.Path != mainPackage {
 		return program{}, fmt.Errorf("%s: found the program %q, expected %q", path, info.Path, mainPackage)
@@ -38,7 +38,7 @@ func readProgram(path string) (program, error) {
 	return program{platform, content}, err
 }
 
-// platformOf returns what a container engine calls the platform of these build settings.
+// platformOf returns the platform of build settings, by the names of container engines.
 func platformOf(settings map[string]string) (v1.Platform, error) {
 	// The image has no C library.
 	if cgo := settings["CGO_ENABLED"]; cgo != "0" {

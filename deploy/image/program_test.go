@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// settings are the build settings of a program, as pairs such as GOARCH=arm.
+// settings parses build settings such as GOARCH=arm.
 func settings(pairs string) map[string]string {
 	all := make(map[string]string)
 	for _, pair := range strings.Fields(pairs) {

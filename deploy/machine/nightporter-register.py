@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Tell the night porter that this machine is about to sleep.
+"""Register with the night porter that this machine is about to sleep.
 
-Runs on the machine that sleeps, just before it does. Needs nothing but
-Python 3.7 and, to find out the machine's own addresses, the command "ip".
-Settings come from the command line, or from the section [register] of a
-configuration file, whose keys are the long options. The exit code is 0 only
-if the porter answered "OK.".
+Runs on the machine just before it sleeps. Needs Python 3.7 and, to detect the
+machine's own addresses, the command "ip". Settings are on the command line or in
+the section [register] of a configuration file, whose keys are the long options.
+The exit code is 0 only if the porter answered "OK.".
 """
 
 import argparse
@@ -25,46 +24,46 @@ DEFAULT_PORT = 13717
 ANSWER_LIMIT = 1024
 FIRST_PAUSE = 0.25  # seconds
 LAST_PAUSE = 1.0
-SHORTEST_SEND = 1.0  # of an attempt, as long as there is that much time
-CHECKED = "checked: "  # begins the answer to a check that would be accepted
+SHORTEST_SEND = 1.0  # seconds for an attempt, unless less time is left
+CHECKED = "checked: "  # prefix of the answer to a check that would be accepted
 NUMBER = re.compile(r"[0-9]{1,5}\Z")
-# Flags of addresses that will not be there tomorrow, or are not there yet.
+# Flags of addresses that are temporary or not usable yet.
 PASSING = ("temporary", "deprecated", "tentative", "dadfailed")
-# How long the kernel may test an address for duplicates: up to a second before and a
-# second after its question (RFC 4862 section 5.4), and some more on a busy machine.
+# How long duplicate address detection may take: up to a second before and a second after
+# the kernel's probe (RFC 4862 section 5.4), and longer on a busy machine.
 TEST_TIME = 3.0
 TEST_PAUSE = 0.2
 
 
 class Failure(Exception):
-    """Something that a further attempt will not mend."""
+    """An error that a retry cannot solve."""
 
 
 class Busy(Exception):
-    """The porter asked to be tried again."""
+    """The porter asked for a retry."""
 
 
 def options():
     """Return the parser of the command line."""
-    p = argparse.ArgumentParser(description="Tell the night porter that this machine is about to sleep.")
+    p = argparse.ArgumentParser(description="Register with the night porter that this machine is about to sleep.")
     p.add_argument("--config", metavar="FILE", help="settings (default: %s if it exists)" % DEFAULT_CONFIG)
     p.add_argument("--to", metavar="HOST[:PORT]", help="the porter (default port %d)" % DEFAULT_PORT)
     p.add_argument("--mac", help="default: of the interface that leads to the porter")
-    p.add_argument("--wake-mac", metavar="MAC", help="of the card that wakes the machine; default: the one built into the card")
+    p.add_argument("--wake-mac", metavar="MAC", help="of the card that wakes the machine; default: the card's permanent one")
     p.add_argument("--name", help="default: the host name")
     p.add_argument("--port", metavar="PORTS", help="ports to wake for at every address found: ssh,22/tcp,51820/udp,icmp")
     p.add_argument("--monitor", action="append", metavar="IP=PORTS", help="an address and its ports; may be repeated")
-    p.add_argument("--token", help="better in the configuration file, where others cannot read it")
+    p.add_argument("--token", help="better in the configuration file, which other users cannot read")
     p.add_argument("--idle-watts", type=float, metavar="WATTS")
     p.add_argument("--sleep-watts", type=float, metavar="WATTS")
     p.add_argument("--password", help="SecureOn password for magic packets")
-    p.add_argument("--wake-from", metavar="PREFIXES", help="whose hosts may wake the machine (default: all)")
-    p.add_argument("--retries", type=int, help="how often to try again at most (default: as long as the timeout allows)")
-    p.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time in all (default: 10)")
+    p.add_argument("--wake-from", metavar="PREFIXES", help="prefixes whose hosts may wake the machine (default: all)")
+    p.add_argument("--retries", type=int, help="maximum number of retries (default: as long as the timeout allows)")
+    p.add_argument("--timeout", type=float, metavar="SECONDS", help="fail after this time in total (default: 10)")
     p.add_argument("--at-shutdown", action="store_true", help="do nothing unless systemd is about to power off or halt")
-    p.add_argument("--watch", action="store_true", help="the machine is up and stays up: have it looked after")
+    p.add_argument("--watch", action="store_true", help="register that the machine is up, so that the porter watches it")
     p.add_argument("--check", action="store_true",
-                   help="print what would be sent, ask the porter whether it would accept it, and register nothing")
+                   help="print what would be sent, ask the porter whether it would accept it, register nothing")
     return p
 
 
@@ -84,7 +83,7 @@ def settings(argv):
 
 
 def merge(args, path):
-    """Take from the file at path what the command line left open."""
+    """Set options that the command line does not give from the file at path."""
     conf = configparser.ConfigParser(interpolation=None)
     try:
         with open(path, encoding="utf-8") as f:
@@ -125,36 +124,36 @@ def split_host_port(to):
 
 
 def ports(text):
-    """Split a list of ports. A bare number (TCP and UDP) travels as a number."""
+    """Split a list of ports. A bare number (TCP and UDP) is sent as a number."""
     entries = [p for p in text.replace(",", " ").split() if p]
     return [int(p) if NUMBER.match(p) else p for p in entries]
 
 
 def ask_ip(*args):
-    """Return what the command "ip" says, as parsed JSON."""
+    """Return the output of the command "ip" as parsed JSON."""
     try:
         out = subprocess.run(("ip", "-j") + args, check=True, timeout=5,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return json.loads(out.stdout.decode())
     except (OSError, subprocess.SubprocessError, ValueError) as e:
-        raise Failure("cannot find out this machine's own addresses (%s): give mac and monitor" % e) from e
+        raise Failure("cannot detect this machine's own addresses (%s): give mac and monitor" % e) from e
 
 
 def card_of(link):
-    """Return the address built into the card of an interface, of a bond into the active one; or None."""
+    """Return the permanent MAC of an interface, or of the active interface of a bond; or None."""
     active = link.get("linkinfo", {}).get("info_data", {}).get("active_slave")
     if active:
         link = [entry for entry in ask_ip("-d", "link", "show", "dev", active) if entry.get("ifname")][0]
-    return link.get("permaddr")  # iproute2 shows it where it is not the address
+    return link.get("permaddr")  # iproute2 shows it only if it differs from the address
 
 
 def under_test(address):
-    """Tell whether an address will be usable soon, unless another host has it."""
+    """Report whether duplicate address detection of a global address is under way."""
     return address.get("scope") == "global" and address.get("tentative") and not address.get("dadfailed")
 
 
 def settled(device, end):
-    """Return what "ip" says of an interface once no address of it is under test, or at the end of the time."""
+    """Return the output of "ip" about an interface once no address is under test, or at the time end."""
     end = min(end, time.monotonic() + TEST_TIME)
     while True:
         links = ask_ip("-d", "addr", "show", "dev", device)
@@ -165,7 +164,7 @@ def settled(device, end):
 
 
 def identity(host, port, end):
-    """Return the MAC, that of the card if it is another, and the lasting global addresses of the way to host."""
+    """Return the MAC, the permanent MAC if it differs, and the permanent global addresses of the interface to host."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as e:
@@ -175,7 +174,7 @@ def identity(host, port, end):
         raise Failure("to: %s is this host itself: give the porter, and run this on the machine that sleeps" % host)
     link = settled(routes[0]["dev"], end)
     if link.get("link_type") != "ether":
-        raise Failure("the way to %s leads through %s, which has no Ethernet address: give mac and monitor"
+        raise Failure("the route to %s uses %s, which has no Ethernet address: give mac and monitor"
                       % (host, link["ifname"]))
     addrs = [a["local"] for a in link.get("addr_info", [])
              if a.get("scope") == "global" and not any(a.get(flag) for flag in PASSING)]
@@ -184,10 +183,10 @@ def identity(host, port, end):
 
 
 def describe(args, end):
-    """Build the registration, at the latest at the end of the time."""
+    """Build the registration, not later than the time end."""
     host, port = split_host_port(args.to)
     body = {"mac": args.mac}
-    if args.name or not args.mac:  # the name of this host is not that of another machine
+    if args.name or not args.mac:  # mac may be another machine's, which has another name
         body["name"] = args.name or socket.gethostname().partition(".")[0]
     if args.monitor:
         pairs = [m.partition("=") for m in args.monitor]
@@ -197,7 +196,7 @@ def describe(args, end):
     if not (args.mac and args.monitor):
         mac, card, addrs = identity(host, port, end)
         body["mac"] = args.mac or mac
-        if card and not args.mac:  # nor is its card that of another machine
+        if card and not args.mac:  # mac may be another machine's, which has another card
             body["wake_mac"] = card
         if not args.monitor:
             body["monitor"] = [{"ip": ip, "port": ports(args.port)} for ip in addrs]
@@ -218,13 +217,13 @@ def describe(args, end):
 
 
 def send(host, port, body, deadline):
-    """Send the registration once, and return the porter's answer."""
+    """Send the registration once and return the porter's answer."""
     with socket.create_connection((host, port), timeout=max(0.1, deadline - time.monotonic())) as s:
         s.settimeout(max(0.1, deadline - time.monotonic()))
         try:
             s.sendall(json.dumps(body).encode("utf-8"))
         except ConnectionError:
-            pass  # it may have answered before it read all
+            pass  # the porter may have answered before it read everything
         answer = b""
         while len(answer) < ANSWER_LIMIT:
             part = s.recv(ANSWER_LIMIT - len(answer))
@@ -250,21 +249,21 @@ def send(host, port, body, deadline):
 
 
 def send_retrying(args, body, deadline):
-    """Send until the porter has answered, or retries or time have run out."""
+    """Send until the porter has answered, or no retry or no time is left."""
     host, port = split_host_port(args.to)
     pause = FIRST_PAUSE
-    said = None  # the porter's last answer, which says more than that the time is over
+    said = None  # the porter's last answer, which is a better error than a timeout
     left = args.retries  # negative: any number
     while True:
         end = deadline
-        if left != 0:  # half of the time, so that a silent porter is not waited for until the end
+        if left != 0:  # half of the time, so that a retry is possible if the porter is silent
             now = time.monotonic()
             end = min(deadline, now + max((deadline - now) / 2, SHORTEST_SEND))
         try:
             return send(host, port, body, end)
         except (OSError, Busy) as e:
             said = e if isinstance(e, Busy) else said
-            wait = random.uniform(pause / 2, pause)  # machines that were turned away together do not come back together
+            wait = random.uniform(pause / 2, pause)  # random, so that several machines do not retry at the same time
             if left == 0 or time.monotonic() + wait >= deadline:
                 raise Failure("%s: %s" % (args.to, said or e)) from e
             print("%s: %s: trying again" % (args.to, e), file=sys.stderr, flush=True)
@@ -274,7 +273,7 @@ def send_retrying(args, body, deadline):
 
 
 def powering_off():
-    """Ask systemd whether the machine is going off, and not merely rebooting."""
+    """Report whether systemd is powering the machine off, and not rebooting it."""
     try:
         out = subprocess.run(("systemctl", "list-jobs", "--no-legend", "--plain"), check=True, timeout=5,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout.decode()
@@ -286,7 +285,7 @@ def powering_off():
 
 
 def main(argv):
-    """Register, and return the exit code."""
+    """Register and return the exit code."""
     try:
         args = settings(argv)
         deadline = time.monotonic() + args.timeout
@@ -297,7 +296,7 @@ def main(argv):
         if args.check:
             shown = {k: "********" if k in ("token", "password") else v for k, v in body.items() if k != "check"}
             print(json.dumps(shown, indent=2), flush=True)
-            args.retries = 0  # the user waits, and no machine
+            args.retries = 0  # a user waits for the answer
         print(send_retrying(args, body, deadline))
     except Failure as e:
         print("nightporter-register: %s" % e, file=sys.stderr)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A run that ends after any of its renames leaves a repository of which all is there that
-// InRelease names, as a client finds it that fetches at this moment. Another run mends it.
+// A run that is killed after any of its renames leaves a repository with every file that
+// InRelease names, so that clients can fetch at any time. The next run completes it.
 func TestAptRepositoryIsWholeAtEachStep(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	first, second, tools := t.TempDir(), t.TempDir(), t.TempDir()
@@ -52,8 +52,8 @@ read -r left <"$LEFT" && [ "$left" -gt 0 ] && echo $((left - 1)) >"$LEFT" && exe
 	}
 }
 
-// whole fails unless each index that InRelease names is there by its hash, and each
-// package that these name. It returns how many packages there are.
+// whole fails unless every index that InRelease names exists by its hash, and every package
+// that the indexes name. It returns the number of packages.
 func whole(t *testing.T, out string) int {
 	t.Helper()
 	files := tree(t, out)
@@ -78,8 +78,8 @@ func whole(t *testing.T, out string) int {
 	return n
 }
 
-// Of two runs at a time each would publish an index without the packages of the other. What
-// is left of a run that was killed looks the same: the error says how to go on.
+// Two concurrent runs would each publish an index without the packages of the other, so the
+// second one fails. After a killed run the error names the files to remove.
 func TestAptRepositoryAfterAKill(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	dist, tools := t.TempDir(), t.TempDir()

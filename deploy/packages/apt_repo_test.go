@@ -14,13 +14,13 @@ import (
 	"nightporter/internal/guide"
 )
 
-// signer is a user who has secret keys.
+// signer is a user with secret keys.
 type signer struct {
 	t    *testing.T
-	home string // of gpg; its path is short, since gpg-agent has a socket there: unix(7)
+	home string // of gpg; a short path, since it has the socket of gpg-agent (unix(7))
 }
 
-// newSigner makes a user with a key for each name.
+// newSigner creates a user with a key for each name.
 func newSigner(t *testing.T, names ...string) *signer {
 	t.Helper()
 	for _, name := range []string{"gpg", "gpg-agent", "apt-ftparchive", "dpkg-deb"} {
@@ -47,8 +47,8 @@ func (s *signer) gpg(args ...string) string {
 	return output(s.t, "gpg", append([]string{"--homedir", s.home, "--batch"}, args...)...)
 }
 
-// repository runs the program that makes one, and returns what it prints. The user's files
-// are not for others, but the repository is.
+// repository runs apt-repo and returns its output. The user's umask hides files from other
+// users, but the repository has to be readable.
 func (s *signer) repository(dist, out, key, url string) (string, error) {
 	cmd := exec.Command("sh", "-c", `umask 077; exec ./apt-repo "$0" "$1"`, dist, out)
 	cmd.Env = append(os.Environ(), "GNUPGHOME="+s.home, "KEY="+key, "URL="+url)
@@ -56,7 +56,7 @@ func (s *signer) repository(dist, out, key, url string) (string, error) {
 	return string(printed), err
 }
 
-// mustRepository is repository for a key and packages that will do.
+// mustRepository is repository for a valid key and valid packages.
 func (s *signer) mustRepository(dist, out, key, url string) string {
 	s.t.Helper()
 	printed, err := s.repository(dist, out, key, url)
@@ -66,7 +66,7 @@ func (s *signer) mustRepository(dist, out, key, url string) string {
 	return printed
 }
 
-// smallPackage makes a package with one file.
+// smallPackage builds a package with one file.
 func smallPackage(t *testing.T, path, name, version, architecture, content string) {
 	t.Helper()
 	program(t, "dpkg-deb")
@@ -81,7 +81,7 @@ func smallPackage(t *testing.T, path, name, version, architecture, content strin
 	output(t, "dpkg-deb", "--root-owner-group", "--build", dir, path)
 }
 
-// smallPackages makes a version for each architecture in a directory.
+// smallPackages builds packages of a version for each architecture in a directory.
 func smallPackages(t *testing.T, dist, version string) {
 	t.Helper()
 	for _, architecture := range []string{"amd64", "arm64", "armhf"} {
@@ -90,7 +90,7 @@ func smallPackages(t *testing.T, dist, version string) {
 	}
 }
 
-// The repository has what apt reads, signed, and what a user needs.
+// The repository has signed indexes for apt, and the key and the source for users.
 func TestAptRepository(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	dist := t.TempDir()
@@ -105,7 +105,7 @@ func TestAptRepository(t *testing.T) {
 	output(t, "gpgv", append(verify, filepath.Join(out, "dists/stable/Release.gpg"), filepath.Join(out, "dists/stable/Release"))...)
 	expect(t, "InRelease", signed, "Origin: nightporter\n", "Label: nightporter\n", "Suite: stable\n", "Codename: stable\n",
 		"Architectures: amd64 arm64 armhf\n", "Components: main\n", "Description: ", "Date: ", "Acquire-By-Hash: yes\n")
-	if strings.Contains(signed, "SHA512:") { // apt asks by the strongest hash
+	if strings.Contains(signed, "SHA512:") { // apt requests an index by the strongest hash
 		t.Errorf("InRelease has hashes that no index is named by:\n%s", signed)
 	}
 
@@ -136,7 +136,7 @@ func TestAptRepository(t *testing.T) {
 	}
 }
 
-// installation are the commands of the guide for a repository at https://example.org/apt.
+// installation is the commands of the guide for a repository at https://example.org/apt.
 func installation(t *testing.T) string {
 	t.Helper()
 	blocks, err := guide.Read(guides + "apt-repository.md")
@@ -155,8 +155,8 @@ func sum(text string) string {
 	return hex.EncodeToString(b[:])
 }
 
-// Another version joins the ones that are there; indexes of before stay by their hashes,
-// and so does the address.
+// A new version is added. Earlier indexes stay available by their hashes, and the address
+// stays.
 func TestAptRepositoryGrows(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	first, second := t.TempDir(), t.TempDir()
@@ -175,14 +175,14 @@ func TestAptRepositoryGrows(t *testing.T) {
 	}
 	expect(t, "the index", after["dists/stable/main/binary-armhf/Packages"], "Version: 0.1.0-1\n", "Version: 0.2.0-1\n")
 
-	// The same packages again are no error.
+	// Adding the same packages again is no error.
 	s.mustRepository(second, out, "one@example.org", "")
 	if again := tree(t, out); len(again) != len(after) {
 		t.Errorf("there were %d files, and are %d", len(after), len(again))
 	}
 }
 
-// Without an address the repository serves its own host.
+// Without a URL the repository serves its own host.
 func TestAptRepositoryWithoutURL(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	dist := t.TempDir()
@@ -194,7 +194,7 @@ func TestAptRepositoryWithoutURL(t *testing.T) {
 	expect(t, "the page", files["index.html"], "\nsudo cp "+out+"/nightporter.sources /etc/apt/sources.list.d/\n")
 }
 
-// Each mistake is an error that names it, and changes nothing.
+// An error names the mistake, and nothing is changed.
 func TestAptRepositoryRefuses(t *testing.T) {
 	const key, url = "one@example.org", "https://example.org/apt"
 	s := newSigner(t, key, "two@example.org")
@@ -244,7 +244,7 @@ func TestAptRepositoryRefuses(t *testing.T) {
 			expect(t, "the error", printed, tc.want)
 			unchanged(t, before, tree(t, dist))
 			if strings.Contains(name, "in the pool") {
-				return // a new repository has no other content
+				return // a new repository has no earlier content
 			}
 			if _, err := s.repository(dist, fresh, tc.key, tc.url); err == nil {
 				t.Error("a new one is made")
@@ -256,8 +256,8 @@ func TestAptRepositoryRefuses(t *testing.T) {
 	}
 }
 
-// A directory of something else is left alone, and so are packages without the programs
-// that it takes.
+// A directory with other files is not changed, and neither is any without the programs that
+// apt-repo needs.
 func TestAptRepositoryElsewhere(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	dist, out := t.TempDir(), t.TempDir()

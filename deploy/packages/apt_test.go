@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// repositoryOf makes a repository of a version in the folder /srv/apt of a host, which
-// knows no other.
+// repositoryOf creates a repository of a version in the folder /srv/apt of a host. It is the
+// host's only source.
 func (h *host) repositoryOf(s *signer, version, key, url string) {
 	h.t.Helper()
 	dist := h.t.TempDir()
@@ -22,8 +22,8 @@ func (h *host) repositoryOf(s *signer, version, key, url string) {
 	h.must("rm", "-f", "/etc/apt/sources.list")
 }
 
-// A user installs by the commands of the repository's page, and gets the next version by
-// apt-get upgrade: configuration and state stay, the service is restarted.
+// The commands of the repository's page install the package. apt-get upgrade installs the
+// next version: configuration and state stay, and the service is restarted.
 func TestAptInstallAndUpgrade(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	h := boot(t, true)
@@ -54,13 +54,13 @@ func TestAptInstallAndUpgrade(t *testing.T) {
 	expect(t, "what apt knows", h.must("apt-cache", "madison", "nightporter"), "0.1.0-1", "0.2.0-1")
 }
 
-// apt takes nothing that is not as it was signed, or that another key signed.
+// apt refuses files that differ from what was signed, or that another key signed.
 func TestAptRefusesWhatIsAltered(t *testing.T) {
 	s := newSigner(t, "one@example.org", "two@example.org")
 	h := newHost(t)
 	for _, tc := range []struct {
 		name, alter, want string
-		update            bool // whether the index is still taken
+		update            bool // whether apt accepts the index
 	}{
 		{"nothing", "true", "", true},
 		{"a package", "sed -i s/debian-binary/debian-Binary/ pool/main/n/nightporter/nightporter_0.1.0-1_amd64.deb", "Hash Sum mismatch", true},
@@ -89,8 +89,8 @@ func TestAptRefusesWhatIsAltered(t *testing.T) {
 	}
 }
 
-// A client that has fetched InRelease before the repository grows gets the indexes that
-// this one names.
+// A client that fetched InRelease before the repository grew gets the indexes that this
+// InRelease names.
 func TestAptUpdateWhileTheRepositoryGrows(t *testing.T) {
 	s := newSigner(t, "one@example.org")
 	h := newHost(t)

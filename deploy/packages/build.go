@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// release is one version of everything.
+// release is one version, with the files that all its packages share.
 type release struct {
 	options
 	version string
@@ -19,7 +19,7 @@ type release struct {
 	targets []target
 }
 
-// build makes every package in a new directory.
+// build builds every package in a new directory.
 func (r release) build(ctx context.Context, dir string) error {
 	work := filepath.Join(dir, "work")
 	if err := os.MkdirAll(work, 0o755); err != nil {
@@ -43,7 +43,7 @@ func (r release) build(ctx context.Context, dir string) error {
 	return os.RemoveAll(work)
 }
 
-// program builds the program for a platform, and returns it.
+// program builds the program for a platform and returns its content.
 func (r release) program(ctx context.Context, p platform, work string) ([]byte, error) {
 	path := filepath.Join(work, "nightporter-"+p.goarch+p.goarm)
 	if err := r.compile(ctx, path, "GOARCH="+p.goarch, "GOARM="+p.goarm); err != nil {
@@ -52,8 +52,8 @@ func (r release) program(ctx context.Context, p platform, work string) ([]byte, 
 	return os.ReadFile(path)
 }
 
-// compile builds the program. Neither the place of the repository nor its state gets into
-// it, only the version.
+// compile builds the program. Of the repository only the version is in it, neither the path
+// nor the state of the working tree.
 func (r release) compile(ctx context.Context, path string, platform ...string) error {
 	const vars = "github.com/prometheus/common/version"
 	flags := fmt.Sprintf("-s -w -X %s.Version=%s -X %s.Revision=%s", vars, r.version, vars, r.revision)
@@ -61,7 +61,7 @@ func (r release) compile(ctx context.Context, path string, platform ...string) e
 	return err
 }
 
-// output runs a program at the top of the repository, and returns what it prints.
+// output runs a program at the top of the repository and returns its output.
 func (r release) output(ctx context.Context, environment []string, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = r.repository
@@ -76,12 +76,12 @@ func (r release) output(ctx context.Context, environment []string, name string, 
 	return out, nil
 }
 
-// read returns a file of the repository.
+// read returns the content of a file of the repository.
 func (r release) read(path string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(r.repository, path))
 }
 
-// compare fails if two builds differ.
+// compare returns an error if two builds differ.
 func (r release) compare(first, second string) error {
 	for _, t := range r.targets {
 		name := t.file(r.version)

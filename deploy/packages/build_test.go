@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// The versions that tests build, one after the other.
+// The versions that tests build, in order.
 const (
 	older = "0.1.0"
 	newer = "0.2.0"
 )
 
-var scratch string // a directory for the packages of all tests
+var scratch string // the directory of the packages of all tests
 
 func TestMain(m *testing.M) {
 	var err error
@@ -34,10 +34,10 @@ var builds = struct {
 	errs map[string]error
 }{errs: map[string]error{}}
 
-// built returns the path of a package of a version for this kind of test, built once.
+// built returns the path of a package of a version. It is built once for all tests.
 func built(t *testing.T, version, suffix string) string {
 	t.Helper()
-	program(t, "git") // by which go tells modules
+	program(t, "git") // go needs it to find the modules
 	builds.Lock()
 	defer builds.Unlock()
 	out := filepath.Join(scratch, version)
@@ -54,7 +54,7 @@ func built(t *testing.T, version, suffix string) string {
 	return found[0]
 }
 
-// build makes the three formats for the one platform that tests can run.
+// build builds the three formats for the platform of the tests.
 func build(t *testing.T, out, version string) error {
 	t.Setenv("SOURCE_DATE_EPOCH", strconv.FormatInt(commit.Unix(), 10))
 	return run(t.Context(), options{
@@ -62,7 +62,8 @@ func build(t *testing.T, out, version string) error {
 	})
 }
 
-// program returns the path of a program, or skips the test; in CI it is there.
+// program returns the path of a program. Without the program the test is skipped, in CI it
+// fails.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -72,7 +73,7 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// unavailable skips a test that cannot run here; in CI it can.
+// unavailable skips a test that cannot run on this host. In CI the test fails.
 func unavailable(t *testing.T, why string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -81,7 +82,7 @@ func unavailable(t *testing.T, why string) {
 	t.Skip("not tested:", why)
 }
 
-// output runs a program, and returns what it prints.
+// output runs a program and returns its output.
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program(t, name), args...)
@@ -94,7 +95,7 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// Another build of the same commit, elsewhere, has the same bytes in every format.
+// A build of the same commit in another folder has the same bytes in every format.
 func TestReproducible(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "else", "where")
 	if err := build(t, elsewhere, older); err != nil {
@@ -116,7 +117,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// compare finds a byte that differs.
+// compare reports files that differ in one byte.
 func TestCompare(t *testing.T) {
 	r := release{version: older, targets: targets[:2]}
 	first, second := t.TempDir(), t.TempDir()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// unpacked returns a directory with the content of the .deb.
+// unpacked returns a directory with the files of the .deb.
 func unpacked(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -13,8 +13,8 @@ func unpacked(t *testing.T) string {
 	return dir
 }
 
-// The completion of zsh completes commands, in a shell at a terminal (zpty) that finds it in
-// the folder of the package. Control-X prints what has been typed.
+// The completion of zsh completes commands, in a shell on a terminal (zpty) that reads the
+// folder of the package. Control-X prints the command line.
 func TestZshCompletion(t *testing.T) {
 	got := output(t, "timeout", "20", program(t, "zsh"), "-fc", `
 export HOME="$0" PATH="$0/usr/bin:$PATH" TERM=dumb
@@ -35,7 +35,7 @@ zpty -d shell`, unpacked(t))
 	}
 }
 
-// The completion of fish completes commands, found in the folder of the package.
+// The completion of fish completes commands, read from the folder of the package.
 func TestFishCompletion(t *testing.T) {
 	dir := unpacked(t)
 	got := output(t, "env", "HOME="+dir, "PATH="+dir+"/usr/bin:/usr/bin:/bin", "XDG_DATA_DIRS="+dir+"/usr/share",

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// shipped are files that are in packages alone.
+// shipped are files for packages only.
 //
 //go:embed files
 var shipped embed.FS
@@ -20,13 +20,13 @@ type file struct {
 	path   string
 	data   []byte
 	mode   uint32
-	config bool // the administrator's: an upgrade keeps it
+	config bool // the administrator may change it; an upgrade keeps it
 }
 
-// share is where the monitoring goes.
+// share is the folder of dashboards and rules.
 const share = "/usr/share/nightporter/"
 
-// installed are the files of a .deb or .rpm but those that only one format has.
+// installed are the files that a .deb and a .rpm have in common.
 func (r release) installed(t texts, program []byte) ([]file, error) {
 	unit, err := r.unit()
 	if err != nil {
@@ -55,7 +55,7 @@ func (r release) installed(t texts, program []byte) ([]file, error) {
 	return append(files, monitoring...), err
 }
 
-// unit is the unit of deploy/systemd for a program in /usr/bin.
+// unit is the unit of deploy/systemd, changed for a program in /usr/bin.
 func (r release) unit() ([]byte, error) {
 	const path = "deploy/systemd/nightporter.service"
 	b, err := r.read(path)
@@ -68,14 +68,14 @@ func (r release) unit() ([]byte, error) {
 		{"\nWants=", "\nDocumentation=man:nightporter(1) man:nightporter.yaml(5)\nWants="},
 	} {
 		if strings.Count(text, change[0]) != 1 {
-			return nil, fmt.Errorf("%s: found %q %d times, expected it once", path, change[0], strings.Count(text, change[0]))
+			return nil, fmt.Errorf("%s: found %q %d times, expected once", path, change[0], strings.Count(text, change[0]))
 		}
 		text = strings.Replace(text, change[0], change[1], 1)
 	}
 	return []byte(text), nil
 }
 
-// monitoring are the dashboards, the rules and the runbook, below a folder.
+// monitoring are the dashboards, the rules and the runbook in a folder.
 func (r release) monitoring(folder string) ([]file, error) {
 	var files []file
 	for pattern, below := range map[string]string{
@@ -101,13 +101,13 @@ func (r release) monitoring(folder string) ([]file, error) {
 	return files, nil
 }
 
-// copied is a file of the repository at a path of a package.
+// copied is a file of the repository, for a path in a package.
 func (r release) copied(from, path string) (file, error) {
 	b, err := r.read(from)
 	return file{path: path, data: b}, err
 }
 
-// compressed is text in gzip's format, without time and name: RFC 1952 section 2.3.1.
+// compressed is text in gzip's format without time and name (RFC 1952 section 2.3.1).
 func compressed(text []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -121,7 +121,7 @@ func compressed(text []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// sorted brings the files of a package into one order, and gives them their modes.
+// sorted sorts the files of a package by path and sets their modes.
 func sorted(files []file) []file {
 	for i := range files {
 		if files[i].mode == 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// fakeRepository has files at the given paths.
+// fakeRepository returns a folder with files at the given paths.
 func fakeRepository(t *testing.T, content map[string]string) release {
 	t.Helper()
 	dir := t.TempDir()
@@ -23,7 +23,7 @@ func fakeRepository(t *testing.T, content map[string]string) release {
 	return release{options: options{repository: dir}, version: newer, date: commit}
 }
 
-// The unit is that of the repository, but for the place of the program and the manual.
+// The unit is that of the repository, except for the path of the program and the manual.
 func TestUnit(t *testing.T) {
 	r := release{options: options{repository: "../.."}}
 	want, err := r.read("deploy/systemd/nightporter.service")
@@ -71,7 +71,7 @@ func TestNotices(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(got), "\n==== example.org/a v1 ====\n\n---- LICENSE ----\n\nfree\n\n---- NOTICE.txt ----\n\nby us\n\n==== example.org/b v2 ====\n\n---- COPYING ----\n\nas well\n") {
 		t.Errorf("got %v\n%s", err, got)
 	}
-	if _, err := notices([]module{a, c}); err == nil || !strings.Contains(err.Error(), "example.org/c: found no licence") {
+	if _, err := notices([]module{a, c}); err == nil || !strings.Contains(err.Error(), "example.org/c: found no license") {
 		t.Errorf("got %v", err)
 	}
 }

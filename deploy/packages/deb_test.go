@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// common are the files of a .deb and a .rpm, in this order.
+// common are the files of a .deb and a .rpm, sorted.
 var common = []string{
 	"/etc/nightporter/config.yaml",
 	"/usr/bin/nightporter",
@@ -34,8 +34,7 @@ var common = []string{
 	"/usr/share/nightporter/rules/nightporter.rules.yml",
 }
 
-// A .deb has what users and Debian's policy look for, and nothing outside of the folders
-// that are its own.
+// A .deb has the files that users and Debian's policy expect, and no others.
 func TestDebContent(t *testing.T) {
 	path := built(t, older, ".deb")
 	var got []string
@@ -66,8 +65,8 @@ func TestDebContent(t *testing.T) {
 	}
 }
 
-// wanted compares the files of a package with those that must be there. Of manual pages
-// and dashboards there may be more.
+// wanted compares the files of a package with those that it must have. More manual pages and
+// dashboards are allowed.
 func wanted(t *testing.T, got, want []string) {
 	t.Helper()
 	for _, path := range want {
@@ -83,7 +82,7 @@ func wanted(t *testing.T, got, want []string) {
 	}
 }
 
-// The sums in the package are those of its files, and its configuration is known as such.
+// The package has the correct sums of its files, and lists its configuration as conffile.
 func TestDebControl(t *testing.T) {
 	dir := t.TempDir()
 	output(t, "dpkg-deb", "--raw-extract", built(t, older, ".deb"), dir)
@@ -117,7 +116,7 @@ func TestDebControl(t *testing.T) {
 	}
 }
 
-// The program in the package is static, is of the version of the package, and takes the
+// The program in the package is static, has the version of the package, and accepts the
 // configuration of the package.
 func TestProgramInPackage(t *testing.T) {
 	dir := t.TempDir()
@@ -140,7 +139,7 @@ func TestProgramInPackage(t *testing.T) {
 	}
 }
 
-// Debian's own judge finds no error, and nothing to warn of that is not explained.
+// lintian reports no error, and no warning without an explained override.
 func TestLintian(t *testing.T) {
 	out := output(t, "lintian", "--fail-on", "none", "--allow-root", "--show-overrides", built(t, older, ".deb"))
 	kinds := map[string]int{}
@@ -156,7 +155,7 @@ func TestLintian(t *testing.T) {
 	}
 }
 
-// groff has nothing to warn of in the manual pages, and each names itself as its file does.
+// groff prints no warning about the manual pages, and each has the title of its file.
 func TestManualPages(t *testing.T) {
 	dir := t.TempDir()
 	output(t, "dpkg-deb", "--extract", built(t, older, ".deb"), dir)
@@ -179,8 +178,8 @@ func TestManualPages(t *testing.T) {
 	}
 }
 
-// The completion of bash completes commands, by asking the program. What the package
-// bash-completion has for it is stood in for.
+// The completion of bash completes commands by running the program. The test has a stub of
+// the functions of the package bash-completion.
 func TestBashCompletion(t *testing.T) {
 	dir := t.TempDir()
 	output(t, "dpkg-deb", "--extract", built(t, older, ".deb"), dir)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// debian is a small Debian with systemd, as an archive. It is kept for later runs in the
-// user's cache, and made from Debian's packages where it is missing.
+// debian returns the path of an archive with a small Debian with systemd. It is built from
+// Debian's packages unless the user's cache has it.
 var debian = sync.OnceValues(func() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -41,15 +41,14 @@ var debian = sync.OnceValues(func() (string, error) {
 	return path, os.Rename(part, path)
 })
 
-// host is a Debian system of its own, with its own systemd as process 1 and a network that
-// leads nowhere.
+// host is a Debian system with a systemd as process 1, and with an isolated network.
 type host struct {
 	t    *testing.T
 	dir  string // its root directory
 	init *exec.Cmd
 }
 
-// newHost lays down a Debian that has not booted.
+// newHost extracts a Debian. It has not booted.
 func newHost(t *testing.T) *host {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -68,7 +67,7 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
-// boot starts systemd, with a network card unless it is told otherwise.
+// boot starts systemd, with a network card unless offline is set.
 func boot(t *testing.T, network bool) *host {
 	t.Helper()
 	h := newHost(t)
@@ -101,8 +100,8 @@ func boot(t *testing.T, network bool) *host {
 	return h
 }
 
-// initScript makes the mounts that systemd expects, and becomes systemd. Its control group
-// is made the root of those that systemd sees.
+// initScript creates the mounts that systemd expects, and runs systemd. Its control group is
+// the root of the control groups that systemd sees.
 const initScript = `
 mount --make-rprivate /
 mount --bind "$1" "$1"
@@ -135,7 +134,7 @@ ip link set eth0 up
 ip route add default via 192.168.9.1
 `
 
-// newGroup makes a control group for a system, and removes it when its processes are gone.
+// newGroup creates a control group for a system, and removes it after the processes end.
 func newGroup(t *testing.T) *os.File {
 	t.Helper()
 	mounts, err := os.Open("/proc/self/mounts")
@@ -172,7 +171,7 @@ func newGroup(t *testing.T) *os.File {
 	return group
 }
 
-// removeGroup removes a control group and those below it, which takes one rmdir for each.
+// removeGroup removes a control group and those below it, each with rmdir.
 func removeGroup(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -188,7 +187,7 @@ func removeGroup(path string) error {
 	return syscall.Rmdir(path)
 }
 
-// command is a command on the host: by its systemd if it has booted, else by chroot alone.
+// command is a command on the host: by its systemd if it has booted, otherwise by chroot.
 func (h *host) command(ctx context.Context, words []string) *exec.Cmd {
 	enter := []string{"chroot", h.dir}
 	if h.init != nil {
@@ -199,15 +198,15 @@ func (h *host) command(ctx context.Context, words []string) *exec.Cmd {
 	return cmd
 }
 
-// try runs a command on the host, and returns what it prints.
+// try runs a command on the host and returns its output.
 func (h *host) try(words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	out, err := h.command(ctx, words).CombinedOutput()
-	return strings.ReplaceAll(string(out), "\r\n", "\n"), err // apt-get gives dpkg a terminal
+	return strings.ReplaceAll(string(out), "\r\n", "\n"), err // apt-get runs dpkg on a terminal
 }
 
-// must is try for a command that succeeds.
+// must is try for a command that has to succeed.
 func (h *host) must(words ...string) string {
 	h.t.Helper()
 	out, err := h.try(words...)
@@ -217,7 +216,7 @@ func (h *host) must(words ...string) string {
 	return out
 }
 
-// within repeats a command until it succeeds.
+// within repeats a command until it succeeds or limit has passed.
 func (h *host) within(limit time.Duration, what string, words ...string) {
 	h.t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
@@ -231,7 +230,7 @@ func (h *host) within(limit time.Duration, what string, words ...string) {
 	}
 }
 
-// copy puts a package onto the host, and returns its path there.
+// copy copies a package to the host and returns its path there.
 func (h *host) copy(path string) string {
 	h.t.Helper()
 	b, err := os.ReadFile(path)

@@ -12,7 +12,7 @@ const (
 	doc      = "/usr/share/doc/nightporter/"
 )
 
-// debContent are the files that Debian's policy asks for.
+// debContent are the files that Debian's policy requires.
 func (r release) debContent(about texts) ([]file, error) {
 	license, err := r.read("LICENSE")
 	if err != nil {
@@ -54,15 +54,14 @@ func (r release) debContent(about texts) ([]file, error) {
 	return all, nil
 }
 
-// debianChangelog has the one entry that is true of every package: Debian policy section
-// 4.4 has the form.
+// debianChangelog has one entry, in the format of Debian policy section 4.4.
 func (r release) debianChangelog() []byte {
 	return fmt.Appendf(nil, "nightporter (%s-%s) unstable; urgency=medium\n\n  * changelog.gz says what changed.\n\n -- %s  %s\n",
 		r.version, packageRelease, maintainer, r.date.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 }
 
-// copyright is the licence in the form of Debian's copyright-format 1.0: an empty line is
-// a dot, and every line of a text begins with a space.
+// copyright is the license in Debian's copyright-format 1.0, in which lines of a text begin
+// with a space and an empty line is a dot.
 func copyright(license string) ([]byte, error) {
 	m := holders.FindStringSubmatch(license)
 	if m == nil {
@@ -76,13 +75,13 @@ func copyright(license string) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// holders finds who holds the copyright, and the terms.
+// holders returns the holders of the copyright, and the terms.
 var holders = regexp.MustCompile(`(?s)Copyright \(c\) ([^\n]+)\n(.+)`)
 
 const copyrightHead = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: nightporter
 Source: %s
-Comment: %sthird-party-notices.gz has the licences of the Go modules
+Comment: %sthird-party-notices.gz has the licenses of the Go modules
  that are linked into the program.
 
 Files: *
@@ -90,7 +89,7 @@ Copyright: %s
 License: Expat
 `
 
-// rpmContent are the files that are elsewhere on Fedora and openSUSE.
+// rpmContent are the files that Fedora and openSUSE have at other paths.
 func (r release) rpmContent(about texts) ([]file, error) {
 	all := []file{
 		{path: "/usr/share/zsh/site-functions/_nightporter", data: about.completions["zsh"]},

@@ -12,8 +12,8 @@ import (
 
 const guides = "../../docs/"
 
-// followed are the sections with commands, page by page, and what runs them. A page that
-// is not here is no guide. Paths are seen from docs.
+// followed are the sections with commands by page, and the tests that run them. Other pages
+// are no guides. Paths are relative to docs.
 var followed = map[string]map[string]string{
 	"packages.md": {
 		"Debian, Ubuntu":           "TestGuideDebian",
@@ -51,10 +51,10 @@ var followed = map[string]map[string]string{
 	"apt-repository.md": {},
 }
 
-// shells are other names for the language of commands, which guide.Block does not take for sh.
+// shells are other names of the language sh, which guide.Block does not accept.
 var shells = []string{"", "bash", "console", "shell"}
 
-// Each command of a guide is run by a test, or says why none can run it.
+// A test runs each command of a guide, unless a comment says why none can.
 func TestGuidesAreFollowed(t *testing.T) {
 	for page, sections := range followed {
 		blocks, err := guide.Read(guides + page)
@@ -69,7 +69,7 @@ func TestGuidesAreFollowed(t *testing.T) {
 			if b.Language != "sh" || b.NotRun != "" {
 				continue
 			}
-			if sections[b.Section] == "" || b.Place == guide.Desk {
+			if sections[b.Section] == "" || b.Place == guide.Workstation {
 				t.Errorf("%s:%d: no test runs the commands in %q on the %s", page, b.Line, b.Section, b.Place)
 			}
 			if place, ok := found[b.Section]; ok && place != b.Place {
@@ -85,7 +85,7 @@ func TestGuidesAreFollowed(t *testing.T) {
 	}
 }
 
-// A Raspberry Pi takes ten commands at most, one in each block.
+// The guide for the Raspberry Pi has at most ten commands, one in each block.
 func TestTenCommands(t *testing.T) {
 	blocks, err := guide.Read(guides + "raspberry-pi.md")
 	if err != nil {
@@ -107,11 +107,11 @@ func TestTenCommands(t *testing.T) {
 	}
 }
 
-// section returns the commands in a section of a guide, for a computer.
+// section returns the commands in a section of a guide for one computer.
 func section(t *testing.T, page, heading string, on guide.Place, want int) []guide.Block {
 	t.Helper()
 	if by := followed[page][heading]; by != t.Name() {
-		t.Fatalf("%s: the commands in %q are run by %q, as followed says", page, heading, by)
+		t.Fatalf("%s: the commands in %q are run by %q, according to followed", page, heading, by)
 	}
 	blocks, err := guide.Section(guides+page, heading, on, want)
 	if err != nil {
@@ -122,23 +122,22 @@ func section(t *testing.T, page, heading string, on guide.Place, want int) []gui
 
 const home = "/home/reader/"
 
-// reader is a user of a host who may use sudo, and stays in the folder that a command
-// went to.
+// reader is a user of a host with sudo. A change of directory lasts for later commands.
 type reader struct {
 	*host
 	folder string
 }
 
-// newReader gives a host a reader.
+// newReader adds a reader to a host.
 func newReader(h *host) *reader {
 	h.must("useradd", "--create-home", "--shell", "/bin/bash", "reader")
 	h.write("/etc/sudoers.d/reader", "reader ALL=(ALL) NOPASSWD: ALL\n")
-	h.write("/etc/apt/apt.conf.d/yes", "APT::Get::Assume-Yes \"true\";\n") // where apt asks, the reader says yes
+	h.write("/etc/apt/apt.conf.d/yes", "APT::Get::Assume-Yes \"true\";\n") // apt assumes the answer yes
 	return &reader{host: h, folder: home}
 }
 
-// follow runs the commands of a block. The last one decides, also where it is a list such as
-// "a && b", whose a does not end the shell by itself.
+// follow runs the commands of a block. The exit code is that of the last command, also of a
+// list such as "a && b", in which a failure of a does not end the shell.
 func (r *reader) follow(b guide.Block) {
 	r.t.Helper()
 	r.t.Logf("%s, line %d", b.Section, b.Line)
@@ -152,7 +151,7 @@ func (r *reader) follow(b guide.Block) {
 	r.folder = strings.TrimSpace(folder)
 }
 
-// download puts a package into the folder of the reader.
+// download copies a package into the folder of the reader.
 func (r *reader) download(path string) {
 	r.t.Helper()
 	b, err := os.ReadFile(path)
@@ -162,7 +161,7 @@ func (r *reader) download(path string) {
 	r.write(filepath.Join(home, filepath.Base(path)), string(b))
 }
 
-// nothing fails if there is more of nightporter than before it was installed.
+// nothing fails if the host has more files of nightporter than before the installation.
 func (r *reader) nothing(before string) {
 	r.t.Helper()
 	if after := r.traces(); after != before {

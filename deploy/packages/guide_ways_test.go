@@ -8,9 +8,9 @@ import (
 	"nightporter/internal/guide"
 )
 
-// live installs, configures, upgrades and removes by the commands of a guide. The blocks
-// later are: upgrade, remove, and remove the rest as well. bring puts a version where the
-// reader has it, and kept is where the configuration is after the removal.
+// live installs, configures, upgrades and removes by the commands of a guide. The blocks of
+// later upgrade, remove, and remove the remaining files. bring provides a version for the
+// reader. kept is the path of the configuration after the removal.
 func (r *reader) live(install, later []guide.Block, bring func(version string), kept string) {
 	r.t.Helper()
 	before := r.traces()
@@ -41,7 +41,7 @@ func TestGuideDebian(t *testing.T) {
 	r.live(install, later, func(version string) { r.download(built(t, version, ".deb")) }, configuration)
 }
 
-// Debian has rpm and no dnf in its small systems: rpm stands in for dnf.
+// The Debian of the tests has rpm and no dnf: rpm replaces dnf.
 func TestGuideFedora(t *testing.T) {
 	install := section(t, "packages.md", "Fedora, openSUSE", guide.Porter, 1)
 	later := section(t, "upgrade-uninstall.md", "Fedora, openSUSE", guide.Porter, 3)
@@ -58,7 +58,7 @@ esac
 	r.live(install, later, func(version string) { r.download(built(t, version, ".rpm")) }, configuration+".rpmsave")
 }
 
-// A tarball is the same on every Linux with systemd.
+// A tarball installs the same way on every Linux with systemd.
 func TestGuideTarball(t *testing.T) {
 	install := section(t, "packages.md", "Arch and any other Linux", guide.Porter, 2)
 	later := section(t, "upgrade-uninstall.md", "Arch and any other Linux", guide.Porter, 3)
@@ -69,7 +69,8 @@ func TestGuideTarball(t *testing.T) {
 	}, configuration)
 }
 
-// The program is built here, where Go is; what follows make build is on the host.
+// The program is built on this host, which has Go. The commands after make build run on the
+// test's host.
 func TestGuideSource(t *testing.T) {
 	install := section(t, "install.md", "From source, on the porter's host", guide.Porter, 1)
 	later := section(t, "upgrade-uninstall.md", "From source", guide.Porter, 3)
@@ -81,7 +82,7 @@ func TestGuideSource(t *testing.T) {
 	}, configuration)
 }
 
-// clone copies files of the repository into a folder of the reader, and goes there.
+// clone copies files of the repository into a folder of the reader, and changes to it.
 func (r *reader) clone(paths ...string) {
 	r.t.Helper()
 	r.folder = home + "clone"
@@ -95,7 +96,7 @@ func (r *reader) clone(paths ...string) {
 	}
 }
 
-// A machine is given what registers it, and is rid of it.
+// The registration script is installed on a machine and removed.
 func TestGuideMachine(t *testing.T) {
 	const folder = "deploy/machine/"
 	set := section(t, "../"+folder+"README.md", "Set up", guide.Machine, 2)
@@ -114,7 +115,7 @@ func TestGuideMachine(t *testing.T) {
 	r.nothing(before)
 }
 
-// Units of Wakupator end, on the porter's host and on the machine.
+// The units of Wakupator are stopped on the porter's host and on the machine.
 func TestGuideWakupator(t *testing.T) {
 	porter := section(t, "from-wakupator.md", "The change", guide.Porter, 1)
 	machine := section(t, "from-wakupator.md", "Units", guide.Machine, 1)

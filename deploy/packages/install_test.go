@@ -13,7 +13,7 @@ const (
 	unitName      = "nightporter.service"
 )
 
-// install installs a package with apt-get, as a user does, and returns what it prints.
+// install installs a package with apt-get and returns the output.
 func (h *host) install(path string) string {
 	h.t.Helper()
 	return h.must("apt-get", "install", "--yes", path)
@@ -27,13 +27,13 @@ func (h *host) write(path, text string) {
 	}
 }
 
-// read reads a file of the host, through its links.
+// read reads a file of the host, following its links.
 func (h *host) read(path string) string {
 	h.t.Helper()
 	return h.must("cat", path)
 }
 
-// expect compares what was printed with what must be in it.
+// expect fails unless the output has all the words.
 func expect(t *testing.T, what, got string, want ...string) {
 	t.Helper()
 	for _, w := range want {
@@ -43,7 +43,7 @@ func expect(t *testing.T, what, got string, want ...string) {
 	}
 }
 
-// running fails unless the service runs the program of a version, and serves its metrics.
+// running fails unless the service runs the program of a version and serves metrics.
 func (h *host) running(version string) {
 	h.t.Helper()
 	h.must("systemctl", "is-active", unitName)
@@ -52,7 +52,7 @@ func (h *host) running(version string) {
 		`nightporter_build_info{`, `version="`+version+`"`)
 }
 
-// stopped fails if the service runs, or something answers at its port.
+// stopped fails if the service runs or its port answers.
 func (h *host) stopped() {
 	h.t.Helper()
 	if out, err := h.try("systemctl", "is-active", unitName); err == nil {
@@ -63,16 +63,17 @@ func (h *host) stopped() {
 	}
 }
 
-// traces are the paths of the host that an installation leaves. Folders of users, and logs of
-// apt-get and systemd, are none.
+// traces are the paths of nightporter on the host, except in folders of users and in logs of
+// apt-get and systemd.
 func (h *host) traces() string {
 	h.t.Helper()
 	return h.must("sh", "-ec", `find / -xdev -path /proc -prune -o -path /sys -prune -o -path /root -prune -o -path /home -prune -o -name '*nightporter*' -print
 ls -d /etc/systemd/system/multi-user.target.wants/nightporter* 2>/dev/null || true`)
 }
 
-// After the installation the porter runs, and the terminal says where its page is. An
-// upgrade keeps configuration and state; a removal stops it; a purge leaves nothing.
+// After the installation the porter runs, and the output has the address of its page. An
+// upgrade keeps configuration and state, a removal stops the porter, a purge removes all
+// files.
 func TestLifeOnDebian(t *testing.T) {
 	h := boot(t, true)
 	before := h.traces()
@@ -93,7 +94,7 @@ func TestLifeOnDebian(t *testing.T) {
 
 	out = h.install(h.copy(built(t, newer, ".deb")))
 	if strings.Contains(out, "Its page:") {
-		t.Errorf("an upgrade says again:\n%s", out)
+		t.Errorf("an upgrade prints the welcome again:\n%s", out)
 	}
 	h.running(newer)
 	if h.must("systemctl", "show", "--property=MainPID", unitName) == pid {
@@ -118,8 +119,8 @@ func TestLifeOnDebian(t *testing.T) {
 	}
 }
 
-// A configuration that the new version does not take is no reason for a half upgrade. The
-// service says which key is wrong, and so does nightporter check.
+// A configuration that the new version refuses does not make the upgrade fail. The service
+// and nightporter check name the wrong key.
 func TestUpgradeWithBrokenConfiguration(t *testing.T) {
 	h := boot(t, true)
 	h.install(h.copy(built(t, older, ".deb")))
@@ -143,7 +144,7 @@ func TestUpgradeWithBrokenConfiguration(t *testing.T) {
 	}
 }
 
-// A service that an administrator stopped for good stays so.
+// A service that the administrator disabled stays disabled.
 func TestDisabledStaysDisabled(t *testing.T) {
 	h := boot(t, true)
 	h.install(h.copy(built(t, older, ".deb")))
@@ -155,8 +156,8 @@ func TestDisabledStaysDisabled(t *testing.T) {
 	}
 }
 
-// Without a network the porter waits for one, and without its port it says what is in the
-// way. Neither keeps the package from being installed.
+// Without a network the porter waits for one. If its port is in use it names the program
+// that uses it. In both cases the package is installed.
 func TestInstallWhereItCannotWork(t *testing.T) {
 	t.Run("no interface", func(t *testing.T) {
 		h := boot(t, false)
@@ -168,7 +169,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 		h.must("systemd-run", "--unit=other", "--service-type=exec", "perl", "-MIO::Socket::INET",
 			"-e", `my $s = IO::Socket::INET->new(LocalPort => 9717, Listen => 1) or die; sleep 300`)
 		h.within(10*time.Second, "the port to be taken", "sh", "-ec", "ss -Hltn sport = :9717 | grep -q .")
-		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, and does not run", "nightporter check --host")
+		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, but does not run", "nightporter check --host")
 		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "cannot listen on :9717: address already in use: `ss -ltnp 'sport = :9717'` shows by what")
 		h.within(10*time.Second, "the reason in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep 'Status: .*:9717: address already in use'")
 		check, err := h.try("nightporter", "check", "--host")
@@ -181,7 +182,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 	})
 }
 
-// Over an earlier make install the package says what is in its way, and keeps the
+// After an earlier make install the package names the files to remove, and keeps the
 // configuration.
 func TestInstallOverMakeInstall(t *testing.T) {
 	h := boot(t, true)
@@ -206,10 +207,10 @@ func TestInstallOverMakeInstall(t *testing.T) {
 	h.running(older)
 }
 
-// Without systemd the package installs as well, into a container or an image.
+// Without systemd, as in a container, the package installs too.
 func TestInstallWithoutSystemd(t *testing.T) {
 	h := newHost(t)
-	expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "not started: systemd does not run here", "nightporter serve")
+	expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "not started: systemd does not run on this host", "nightporter serve")
 	expect(t, "the program", h.must("nightporter", "version"), "nightporter 0.1.0 ")
 	expect(t, "what starts at boot", h.must("ls", "/etc/systemd/system/multi-user.target.wants"), unitName)
 	h.must("apt-get", "purge", "--yes", "nightporter")

@@ -1,5 +1,5 @@
-// Command packages builds what users install: .deb, .rpm and tarballs, for every platform.
-// Run it at the top of the repository: make packages.
+// Command packages builds .deb, .rpm and tarballs for every platform. It runs at the top of
+// the repository: make packages.
 package main
 
 import (
@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// options are what a build depends on.
+// options are the inputs of a build.
 type options struct {
-	repository string // its top
-	out        string // where the packages go
+	repository string // its top folder
+	out        string // the folder for the packages
 	describe   string // the version, as git describe prints it
 	revision   string // the commit
-	only       string // files to make, by the ends of their names; empty: all
-	twice      bool   // build a second time, and compare
+	only       string // suffixes of the files to build; empty: all
+	twice      bool   // build twice and compare
 }
 
 func main() {
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// run builds the packages, and moves them to where they belong when all are there.
+// run builds the packages, and moves them to their folder when all are complete.
 func run(ctx context.Context, o options) error {
 	epoch, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
@@ -85,7 +85,7 @@ func run(ctx context.Context, o options) error {
 	return r.move(first)
 }
 
-// sourceDate is the time that every file gets: reproducible-builds.org/specs/source-date-epoch.
+// sourceDate is the time of every file (reproducible-builds.org/specs/source-date-epoch).
 func sourceDate(variable string) (time.Time, error) {
 	seconds, err := strconv.ParseInt(variable, 10, 64)
 	if err != nil || seconds < 0 {
@@ -94,7 +94,7 @@ func sourceDate(variable string) (time.Time, error) {
 	return time.Unix(seconds, 0).UTC(), nil
 }
 
-// chosen are the targets whose files end in one of the suffixes.
+// chosen are the targets whose file names end in one of the suffixes.
 func chosen(only, version string) ([]target, error) {
 	if only == "" {
 		return targets, nil
@@ -114,7 +114,7 @@ func chosen(only, version string) ([]target, error) {
 	return found, nil
 }
 
-// move puts the packages into the directory for them, and prints their paths.
+// move moves the packages into their folder, and prints their paths.
 func (r release) move(from string) error {
 	var all error
 	for _, t := range r.targets {

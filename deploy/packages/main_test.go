@@ -48,7 +48,7 @@ func TestChosen(t *testing.T) {
 	}
 }
 
-// Each file is built for the processor that its name says; armhf has to run on ARMv6.
+// Each file is built for the processor in its name. armhf has to run on ARMv6.
 func TestPlatforms(t *testing.T) {
 	for suffix, want := range map[string]platform{
 		"amd64.deb": {"amd64", ""}, "arm64.deb": {"arm64", ""}, "armhf.deb": {"arm", "6"}, "x86_64.rpm": {"amd64", ""}, "aarch64.rpm": {"arm64", ""},
@@ -61,7 +61,7 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// Bad input makes no package.
+// Wrong input builds no package.
 func TestBadInput(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "dist")
 	for _, tc := range []struct{ epoch, version, only, want string }{

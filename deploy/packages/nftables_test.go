@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// withoutNetfilter runs a program as on a kernel that lacks netfilter's netlink: socket(2)
-// fails with EPROTONOSUPPORT for it, by a filter of system calls (seccomp(2)). The numbers
-// are those of amd64: socket is 41, AF_NETLINK 16, NETLINK_NETFILTER 12.
+// withoutNetfilter runs a program as on a kernel without netfilter's netlink: a filter of
+// system calls (seccomp(2)) makes its socket(2) fail with EPROTONOSUPPORT. The numbers are
+// those of amd64: socket is 41, AF_NETLINK 16, NETLINK_NETFILTER 12.
 const withoutNetfilter = `#!/usr/bin/perl
 my @filter = (
 	[0x20, 0, 0, 0], [0x15, 0, 5, 41],  # nr
@@ -28,15 +28,15 @@ ExecStart=
 ExecStart=/usr/local/bin/without-netfilter /usr/bin/nightporter serve
 `
 
-// Without nf_tables the package installs, and the log says the remedy. The porter runs,
-// unless the configuration asks for the guard.
+// Without nf_tables the package installs, and the log has the remedy. The porter runs unless
+// the configuration requires the guard.
 func TestInstallWithoutNFTables(t *testing.T) {
 	h := boot(t, true)
 	h.write("/usr/local/bin/without-netfilter", withoutNetfilter)
 	h.must("chmod", "+x", "/usr/local/bin/without-netfilter")
 	h.must("mkdir", "-p", "/etc/systemd/system/"+unitName+".d")
 	h.write("/etc/systemd/system/"+unitName+".d/kernel.conf", withoutNetfilterUnit)
-	h.must("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward") // then the guard is needed
+	h.must("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward") // with forwarding the guard is needed
 	expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter runs. Its page: ")
 	h.running(older)
 	const remedy = "protocol not supported: the kernel needs nf_tables"

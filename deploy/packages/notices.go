@@ -14,11 +14,11 @@ import (
 // module is a Go module that is linked into the program.
 type module struct{ path, version, dir string }
 
-// licenseName is what files with a licence are called.
+// licenseName matches the names of files with a license.
 var licenseName = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|copyright)(-[\w.]+)?(\.(txt|md))?$`)
 
-// collectNotices returns the licences of all that is linked into the program, and of Go
-// itself. Most of them ask for being passed on with it.
+// collectNotices returns the licenses of the modules that are linked into the program, and
+// of Go. Most licenses require a copy with the program.
 func (r release) collectNotices(ctx context.Context) ([]byte, error) {
 	const format = "{{with .Module}}{{if .Version}}{{.Path}}\t{{.Version}}\t{{.Dir}}{{end}}{{end}}"
 	list, err := r.output(ctx, nil, "go", "list", "-deps", "-f", format, "./cmd/nightporter")
@@ -43,10 +43,10 @@ func (r release) collectNotices(ctx context.Context) ([]byte, error) {
 	return notices(modules)
 }
 
-// notices joins the licences of modules.
+// notices joins the licenses of modules.
 func notices(modules []module) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString("What is linked into nightporter, and its licences.\n")
+	b.WriteString("Modules that are linked into nightporter, and their licenses.\n")
 	for _, m := range modules {
 		entries, err := os.ReadDir(m.dir)
 		if err != nil {
@@ -66,7 +66,7 @@ func notices(modules []module) ([]byte, error) {
 			fmt.Fprintf(&b, "\n---- %s ----\n\n%s\n", entry.Name(), bytes.TrimSpace(text))
 		}
 		if !found {
-			return nil, fmt.Errorf("%s: found no licence in %s", m.path, m.dir)
+			return nil, fmt.Errorf("%s: found no license in %s", m.path, m.dir)
 		}
 	}
 	return b.Bytes(), nil

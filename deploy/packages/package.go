@@ -21,7 +21,7 @@ the machine, waits until the service is up, and is handed over.`
 
 const maintainer = "The nightporter authors <nightporter@users.noreply.github.com>"
 
-// pack makes the file of a target in a directory.
+// pack builds the file of a target in a directory.
 func (r release) pack(t target, about texts, program []byte, dir string) error {
 	path := filepath.Join(dir, t.file(r.version))
 	if t.format == formatTar {
@@ -43,7 +43,7 @@ func (r release) pack(t target, about texts, program []byte, dir string) error {
 	return write(path, info, t)
 }
 
-// write has nfpm write a package.
+// write writes a package by nfpm.
 func write(path string, info *nfpm.Info, t target) error {
 	packager := nfpm.Packager(deb.Default)
 	if t.format == formatRPM {
@@ -63,7 +63,7 @@ func write(path string, info *nfpm.Info, t target) error {
 	return out.Close()
 }
 
-// info describes a .deb or .rpm to nfpm. Its files are laid down in a stage.
+// info describes a .deb or .rpm to nfpm. The files are in a staging folder.
 func (r release) info(t target, about texts, program []byte, stage string) (*nfpm.Info, error) {
 	content, err := r.installed(about, program)
 	if err != nil {
@@ -98,7 +98,7 @@ func (r release) info(t target, about texts, program []byte, stage string) (*nfp
 	return nfpm.WithDefaults(info), err
 }
 
-// lay writes files into a stage, from where nfpm takes them.
+// lay writes files into a staging folder, from which nfpm reads them.
 func (r release) lay(content []file, stage string) (files.Contents, error) {
 	var all files.Contents
 	for i, f := range content {
@@ -118,8 +118,8 @@ func (r release) lay(content []file, stage string) (files.Contents, error) {
 	return all, nil
 }
 
-// folders are the folders that only this package has. rpm removes no folder that no package
-// owns; dpkg needs no entry for that.
+// folders are the folders that only this package has. rpm removes a folder only if a package
+// owns it; dpkg needs no entry.
 func (r release) folders(content []file) (own files.Contents) {
 	seen := map[string]bool{}
 	for _, f := range content {
@@ -134,7 +134,7 @@ func (r release) folders(content []file) (own files.Contents) {
 	return own
 }
 
-// scriptNames are the scripts of a format.
+// scriptNames are the names of the scripts of a format.
 type scriptNames struct{ post, preRemove, postRemove string }
 
 var (
@@ -142,7 +142,7 @@ var (
 	rpmScripts = scriptNames{"rpm-post", "rpm-preun", "rpm-postun"}
 )
 
-// lay writes the scripts into a stage. That which runs after an installation ends with
+// lay writes the scripts into a staging folder. The script after an installation ends with
 // the welcome.
 func (n scriptNames) lay(stage string) (nfpm.Scripts, error) {
 	path := func(name string) string { return filepath.Join(stage, name) }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// smallMakefile stands in for the repository's: it makes what a release looks at.
+// smallMakefile replaces the repository's Makefile: it creates the files of a release.
 const smallMakefile = `
 image:
 	@echo image >$(DIST)/nightporter-image.tar
@@ -26,8 +26,8 @@ packages:
 	@sh ./more
 `
 
-// smallRepository makes a repository that 0.2.0 may be released from, with the build of
-// an earlier version in its dist.
+// smallRepository creates a repository that is ready for the release 0.2.0, with the build
+// of an earlier version in its dist.
 func smallRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,7 +45,7 @@ func smallRepository(t *testing.T) string {
 		"dist/nightporter-0.1.0-linux-amd64/nightporter": "unpacked",
 	})
 	git(t, dir, "init", "--quiet")
-	git(t, dir, "config", "status.showUntrackedFiles", "no") // new files are built in all the same
+	git(t, dir, "config", "status.showUntrackedFiles", "no") // a release has to find new files in any case
 	commitAll(t, dir)
 	return dir
 }
@@ -64,7 +64,7 @@ func lay(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// tree returns the files below a directory, none if it is missing.
+// tree returns the files below a directory. A missing directory has none.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -100,7 +100,7 @@ func commitAll(t *testing.T, dir string) {
 	git(t, dir, "commit", "--quiet", "--message", "all")
 }
 
-// makeRelease runs the program for a release, and returns what it prints.
+// makeRelease runs release and returns its output.
 func makeRelease(t *testing.T, dir, version string) (string, error) {
 	t.Helper()
 	program(t, "make")
@@ -115,8 +115,8 @@ func makeRelease(t *testing.T, dir, version string) (string, error) {
 	return string(out), err
 }
 
-// A release has everything in a fresh dist, with sums, and prints the tag. What is no
-// build stays there.
+// A release replaces the builds in dist, writes the sums and prints the tag. Other files in
+// dist stay.
 func TestRelease(t *testing.T) {
 	dir := smallRepository(t)
 	lay(t, dir, map[string]string{"dist/.release/nightporter-0.1.9.tar.gz": "of a run that was killed"})
@@ -138,7 +138,7 @@ func TestRelease(t *testing.T) {
 		delete(found, name)
 	}
 	if len(found) != 0 {
-		t.Errorf("dist has as well %v", found)
+		t.Errorf("dist also has %v", found)
 	}
 	sums := output(t, "sh", "-ec", `cd "$0" && sha256sum --check --strict SHA256SUMS`, filepath.Join(dir, "dist"))
 	if n := strings.Count(sums, ": OK\n"); n != 4 || strings.Count(sums, "\n") != n {
@@ -146,8 +146,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// A changelog may have no heading Unreleased, and dist need not be there. A build that
-// fails does not leave one.
+// The changelog may lack the heading Unreleased, and dist may be missing. A failed build does
+// not create it.
 func TestReleaseFromFreshClone(t *testing.T) {
 	dir := smallRepository(t)
 	if err := os.RemoveAll(filepath.Join(dir, "dist")); err != nil {
@@ -156,7 +156,7 @@ func TestReleaseFromFreshClone(t *testing.T) {
 	lay(t, dir, map[string]string{"CHANGELOG.md": "# Changelog\n\n## 0.2.0 - 2026-11-29\n* It wakes.\n", "more": "exit 1"})
 	commitAll(t, dir)
 	if out, err := makeRelease(t, dir, "0.2.0"); err == nil {
-		t.Errorf("it is released\n%s", out)
+		t.Errorf("a failed build is released\n%s", out)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "dist")); err == nil {
 		t.Error("dist is left")
@@ -168,7 +168,7 @@ func TestReleaseFromFreshClone(t *testing.T) {
 	}
 }
 
-// Each check that fails says what it found, and leaves dist as it was.
+// A failed check says what it found and does not change dist.
 func TestReleaseRefuses(t *testing.T) {
 	const form = "expected a version such as 0.2.0"
 	for name, tc := range map[string]struct {
@@ -222,12 +222,12 @@ func TestReleaseRefuses(t *testing.T) {
 	}
 }
 
-// unchanged fails for each file that is not as it was.
+// unchanged fails for each file that changed.
 func unchanged(t *testing.T, before, after map[string]string) {
 	t.Helper()
 	for name, text := range before {
 		if after[name] != text {
-			t.Errorf("%s is not as it was", name)
+			t.Errorf("%s changed", name)
 		}
 		delete(after, name)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A .rpm has the files of the .deb, where Fedora has them.
+// A .rpm has the files of the .deb at Fedora's paths.
 func TestRPMContent(t *testing.T) {
 	path := built(t, older, ".rpm")
 	query := func(args ...string) []string {
@@ -33,7 +33,7 @@ func TestRPMContent(t *testing.T) {
 	}
 }
 
-// The life of a .rpm under a real systemd: installed, upgraded, erased.
+// A .rpm is installed, upgraded and erased under systemd.
 func TestLifeOfRPM(t *testing.T) {
 	h := boot(t, true)
 	h.must("rpm", "--initdb")

@@ -7,7 +7,7 @@ import (
 	"path"
 )
 
-// tarContent are the files of a tarball, as `make install` has them in the repository.
+// tarContent are the files of a tarball, at the paths that `make install` reads.
 func (r release) tarContent(about texts, program []byte) ([]file, error) {
 	all := []file{
 		{path: "nightporter", data: program, mode: 0o755},
@@ -30,7 +30,7 @@ func (r release) tarContent(about texts, program []byte) ([]file, error) {
 	return append(all, monitoring...), err
 }
 
-// writeTar writes files below a folder into a tarball.
+// writeTar writes a tarball with files in one folder.
 func (r release) writeTar(to, folder string, content []file) error {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A tarball has one folder, with the program and what belongs to it.
+// A tarball has one folder with the program and its files.
 func TestTarball(t *testing.T) {
 	dir := t.TempDir()
 	output(t, "tar", "-xzf", built(t, older, ".tar.gz"), "-C", dir)
@@ -35,7 +35,7 @@ func TestTarball(t *testing.T) {
 	}
 }
 
-// Two files of one name would hide each other.
+// Two notices of one name would overwrite each other.
 func TestTarballNames(t *testing.T) {
 	list := strings.Fields(output(t, "tar", "-tzf", built(t, older, ".tar.gz")))
 	if !slices.IsSorted(list) || len(slices.Compact(slices.Clone(list))) != len(list) {

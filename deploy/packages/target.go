@@ -9,18 +9,18 @@ const (
 	formatTar = "tar.gz"
 )
 
-// target is one file to make.
+// target is one file to build.
 type target struct {
 	format string
-	arch   string // what the format calls the platform
+	arch   string // the format's name of the platform
 	build  platform
 }
 
-// platform is what the program is built for.
+// platform is a platform of the program.
 type platform struct{ goarch, goarm string }
 
-// The platforms. There is one armhf package, for ARMv6: it serves every Raspberry Pi with
-// a 32-bit system, and dpkg has one name for both.
+// The platforms. The armhf package is for ARMv6: it runs on every Raspberry Pi with a 32-bit
+// system, and dpkg has one name for ARMv6 and ARMv7.
 var (
 	amd64 = platform{"amd64", ""}
 	arm64 = platform{"arm64", ""}
@@ -40,11 +40,11 @@ var targets = []target{
 	{formatTar, "armv6", armv6},
 }
 
-// packageRelease counts packages of one version. Without it Debian would take the package
-// for one of a program that is Debian's own: deb-version(7).
+// packageRelease is the number of the package of one version. A version without it means a
+// native package of Debian (deb-version(7)).
 const packageRelease = "1"
 
-// file is the name of a target's file, as its format has it.
+// file is the name of a target's file in the style of its format.
 func (t target) file(version string) string {
 	switch t.format {
 	case formatDeb:

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 )
 
-// texts are what the program says of itself.
+// texts are the files that the program writes about itself.
 type texts struct {
 	manual      map[string][]byte // pages by name, such as nightporter.1
 	completions map[string][]byte // by shell
-	notices     []byte            // the licences of what is linked into the program
+	notices     []byte            // the licenses of the modules in the program
 }
 
-// generate has the program of this host write its manual pages and completions.
+// generate runs the program of this host to write its manual pages and completions.
 func (r release) generate(ctx context.Context, work string) (texts, error) {
 	t := texts{manual: map[string][]byte{}, completions: map[string][]byte{}}
 	host, manual := filepath.Join(work, "nightporter-host"), filepath.Join(work, "man")

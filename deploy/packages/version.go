@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// described is what git describe prints of a commit: the last tag, how many commits
-// ago it was, and the commit; without any tag the commit alone.
+// described matches the output of git describe: the last tag, the number of commits since,
+// and the commit; or only the commit if there is no tag.
 var (
 	described = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)(?:-((?:alpha|beta|rc)[.\d]*))?(?:-(\d+)-g([0-9a-f]+))?(-dirty)?$`)
 	untagged  = regexp.MustCompile(`^([0-9a-f]{7,40})(-dirty)?$`)
 )
 
-// packageVersion makes a version that dpkg and rpm sort as it is meant out of what git
-// describe prints. "~" sorts before nothing, and so a candidate before its release;
-// "+" after it: deb-version(7).
+// packageVersion turns the output of git describe into a version that dpkg and rpm sort by
+// time. "~" sorts before the empty string, so a candidate sorts before its release; "+"
+// sorts after it (deb-version(7)).
 func packageVersion(describe string, commit time.Time) (string, error) {
 	if m := untagged.FindStringSubmatch(describe); m != nil {
 		version := "0.0.0~" + commit.UTC().Format("20060102150405") + "." + m[1]

@@ -56,8 +56,8 @@ func TestVersionsSort(t *testing.T) {
 	}
 }
 
-// FuzzPackageVersion: what comes out has only letters that both formats take, and no
-// revision of its own.
+// FuzzPackageVersion: a version has only characters that both formats accept, and no
+// revision.
 func FuzzPackageVersion(f *testing.F) {
 	for _, s := range []string{"27db89e-dirty", "v0.2.1-rc1-3-g27db89e", "1.2.3-beta.2", "1.2.3\n", "1.2.3-rc-1-g0"} {
 		f.Add(s)

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// group are lines of a unit that one comment explains.
+// group is a comment of a unit with the lines that it explains.
 type group struct {
 	comment string
 	keys    []string
 }
 
-// groups divides the lines of [Service] by its comments and its empty lines.
+// groups splits the lines of [Service] at comments and empty lines.
 func groups(unit string) []group {
 	_, service, _ := strings.Cut(unit, "\n[Service]\n")
 	service, _, _ = strings.Cut(service, "\n[")
@@ -39,8 +39,8 @@ func groups(unit string) []group {
 
 var namedKey = regexp.MustCompile(`(No )?\b([A-Z]\w*[a-z]\w*)=`)
 
-// unexplained are the faults of a group: each key has a comment, which names it where there
-// are several, and no key that is not there, unless it says so.
+// unexplained returns the faults of a group. Each key needs a comment. The comment of several
+// keys names each of them, and no key that the group lacks, unless it says so.
 func (g group) unexplained() (faults []string) {
 	var named []string
 	for _, m := range namedKey.FindAllStringSubmatch(g.comment, -1) {
@@ -57,7 +57,7 @@ func (g group) unexplained() (faults []string) {
 	return faults
 }
 
-// The daemon's unit says what each line of its service is for.
+// The daemon's unit explains each line of its service.
 func TestServiceIsExplained(t *testing.T) {
 	b, err := os.ReadFile("nightporter.service")
 	if err != nil {

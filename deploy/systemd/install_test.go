@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// runMake runs make at the top of the repository, and returns what it prints.
+// runMake runs make at the top of the repository and returns its output.
 func runMake(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.Command(program(t, "make"), append([]string{"-C", "../..", "--no-print-directory"}, args...)...).CombinedOutput()
@@ -33,8 +33,8 @@ func filesBelow(t *testing.T, folder string) []string {
 	return files
 }
 
-// What make install puts into a host make uninstall takes away, but for the configuration,
-// which neither touches where there is one.
+// make uninstall removes what make install installed, except the configuration. Neither
+// changes an existing configuration.
 func TestInstallAndUninstall(t *testing.T) {
 	dest := t.TempDir()
 	self, err := os.Executable()
@@ -77,7 +77,7 @@ func TestInstallWithoutProgram(t *testing.T) {
 	}
 }
 
-// A Go that is too old is named, and what helps.
+// The error for a Go that is too old names its version and the remedies.
 func TestCheckGo(t *testing.T) {
 	for says, good := range map[string]bool{
 		"go version go1.19.8 linux/arm64":  false,

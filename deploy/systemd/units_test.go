@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// units are all the shipped units, and what each must contain. An empty value
-// means that the key must not be there.
+// units are the shipped units with the values that each must contain. An empty value means
+// that the key must be missing.
 var units = map[string]map[string]string{
 	"nightporter.service": {
 		"Unit.Wants":                      "network-online.target",
@@ -44,21 +44,21 @@ var units = map[string]map[string]string{
 		"Service.LimitCORE":               "0",
 		"Service.MemoryMax":               "256M",
 		"Service.TasksMax":                "256",
-		"Service.ProcSubset":              "", // /proc/sys tells whether the host forwards
+		"Service.ProcSubset":              "", // /proc/sys has the host's forwarding
 		"Service.MemoryDenyWriteExecute":  "yes",
 		"Service.LockPersonality":         "yes",
 		"Service.RestrictNamespaces":      "yes",
-		"Service.PrivateNetwork":          "", // it would see no LAN at all
-		"Service.PrivateUsers":            "", // capabilities would not hold outside
-		"Service.NoExecPaths":             "", // a wake_command may be anywhere
+		"Service.PrivateNetwork":          "", // it needs the host's network
+		"Service.PrivateUsers":            "", // capabilities would not apply to the host's network
+		"Service.NoExecPaths":             "", // a wake_command may have any path
 		"Install.WantedBy":                "multi-user.target",
 	},
 	"../machine/nightporter-register.service": {
 		"Unit.Wants":                 "network-online.target",
 		"Unit.After":                 "network.target network-online.target nss-lookup.target",
-		"Unit.DefaultDependencies":   "", // they stop it at shutdown
+		"Unit.DefaultDependencies":   "", // the defaults stop it at shutdown
 		"Service.Type":               "oneshot",
-		"Service.RemainAfterExit":    "yes", // or there were nothing to stop
+		"Service.RemainAfterExit":    "yes", // otherwise ExecStop would run after the start
 		"Service.ExecStart":          "-/usr/local/lib/nightporter/nightporter-register.py --watch",
 		"Service.ExecStop":           "/usr/local/lib/nightporter/nightporter-register.py --at-shutdown",
 		"Service.TimeoutStopSec":     "20",
@@ -68,7 +68,7 @@ var units = map[string]map[string]string{
 	"../machine/nightporter-register-sleep.service": {
 		"Unit.Before":             "sleep.target",
 		"Service.Type":            "oneshot",
-		"Service.RemainAfterExit": "", // or it would run before the first sleep only
+		"Service.RemainAfterExit": "", // otherwise it would run only before the first sleep
 		"Service.ExecStart":       "/usr/local/lib/nightporter/nightporter-register.py",
 		"Service.ExecStop":        "",
 		"Service.TimeoutStartSec": "20",
@@ -76,7 +76,7 @@ var units = map[string]map[string]string{
 	},
 }
 
-// lists are the keys that may be there several times; their values are joined.
+// lists are the keys that may occur several times; their values are joined.
 var lists = []string{"Service.SystemCallFilter"}
 
 // parse returns the values of a unit file by "Section.Key".
@@ -100,7 +100,7 @@ func parse(t *testing.T, path string) map[string]string {
 			if before, twice := values[key]; twice && slices.Contains(lists, key) {
 				value = before + " " + value
 			} else if !ok || section == "" || twice {
-				t.Errorf("%s: %q is misplaced, or there twice", path, line)
+				t.Errorf("%s: %q is misplaced or a duplicate", path, line)
 			}
 			values[key] = value
 		}
@@ -143,9 +143,9 @@ func TestEveryUnitIsChecked(t *testing.T) {
 	}
 }
 
-// TestScriptIsWhereTheUnitsLook compares the units with the README's install
-// commands, and with the script itself.
-func TestScriptIsWhereTheUnitsLook(t *testing.T) {
+// TestUnitsFindTheScript compares the units with the README's install commands and with the
+// options of the script.
+func TestUnitsFindTheScript(t *testing.T) {
 	readme, err := os.ReadFile("../machine/README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestScriptIsWhereTheUnitsLook(t *testing.T) {
 			}
 			for _, option := range words[1:] {
 				if !strings.Contains(string(source), `add_argument("`+option+`"`) {
-					t.Errorf("%s: the script knows no %s", path, option)
+					t.Errorf("%s: the script has no option %s", path, option)
 				}
 			}
 		}
@@ -185,7 +185,8 @@ func TestScriptIsWhereTheUnitsLook(t *testing.T) {
 
 var commands = regexp.MustCompile(`(?m)^(Exec\w+=-?)\S+`)
 
-// program returns the path of a program, or skips the test; in CI it is there.
+// program returns the path of a program. Without the program the test is skipped, in CI it
+// fails.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -195,7 +196,7 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// unavailable skips a test that cannot run here; in CI it can.
+// unavailable skips a test that cannot run on this host. In CI the test fails.
 func unavailable(t *testing.T, why any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -204,7 +205,7 @@ func unavailable(t *testing.T, why any) {
 	t.Skip("not tested:", why)
 }
 
-// TestVerify lets systemd itself read the units.
+// TestVerify: systemd-analyze accepts the units.
 func TestVerify(t *testing.T) {
 	analyze := program(t, "systemd-analyze")
 	dir := t.TempDir()
@@ -214,7 +215,7 @@ func TestVerify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The commands are not installed here; systemd would miss them.
+		// The commands are not installed on this host, so that systemd would report them.
 		b = commands.ReplaceAll(b, []byte("${1}/bin/true"))
 		copied := filepath.Join(dir, filepath.Base(path))
 		if err := os.WriteFile(copied, b, 0o600); err != nil {
@@ -224,7 +225,7 @@ func TestVerify(t *testing.T) {
 	}
 	slices.Sort(args[2:])
 	out, err := exec.Command(analyze, args...).CombinedOutput()
-	// It also reads the host's own units, whose faults are not ours.
+	// It also reads the host's own units, whose faults are ignored.
 	if ours := regexp.MustCompile(`(?m)^.*nightporter.*$`).FindAllString(string(out), -1); len(ours) > 0 {
 		t.Errorf("%v: %s", err, strings.Join(ours, "\n"))
 	}
@@ -232,18 +233,18 @@ func TestVerify(t *testing.T) {
 
 var overall = regexp.MustCompile(`Overall exposure level for \S+: (\d+\.\d+)`)
 
-// mostExposed is the exposure that systemd may find at most; version 252 finds 1.9. What is left of it are the
-// host's network, packet and netlink sockets and two capabilities, which are the
-// daemon's trade.
+// mostExposed is the highest exposure that systemd may report; version 252 reports 1.9. The
+// rest is due to the host's network, packet and netlink sockets and two capabilities, which
+// the daemon needs.
 const mostExposed = 2.0
 
-// TestExposure has systemd judge what the daemon's unit leaves open.
+// TestExposure checks the exposure of the daemon's unit.
 func TestExposure(t *testing.T) {
 	analyze := program(t, "systemd-analyze")
 	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "./nightporter.service").CombinedOutput()
 	found := overall.FindSubmatch(out)
 	if found == nil {
-		unavailable(t, fmt.Sprintf("%v: %s", err, out)) // before systemd 250 it knows no units that are not loaded
+		unavailable(t, fmt.Sprintf("%v: %s", err, out)) // systemd before 250 cannot check units that are not loaded
 	}
 	exposure, err := strconv.ParseFloat(string(found[1]), 64)
 	if err != nil || exposure > mostExposed {

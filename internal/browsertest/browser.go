@@ -23,20 +23,23 @@ import (
 
 const (
 	program = "chromium"
-	// startLimit is for a browser that starts on a busy machine.
+	// startLimit bounds the start of a browser, which is slow on a busy machine.
 	startLimit = time.Minute
-	// waitLimit is for what a page is expected to do.
+	// waitLimit bounds the wait for a state of the page.
 	waitLimit = 20 * time.Second
 )
 
-// Pictures in the environment names a directory that gets the pictures which tests
-// take. Without it they are taken and thrown away.
+// Pictures names the environment variable with the directory for screenshots. Without
+// it, tests take screenshots and discard them.
 const Pictures = "SCREENSHOTS"
 
-// Need skips the test where there is no browser. In CI that is a failure: a skip
-// would hide that nothing was proved.
+// Need skips the test under -short and where there is no browser. In CI, a missing
+// browser fails the test: a skip would hide that nothing was tested.
 func Need(tb testing.TB) {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("not tested: a browser test, and -short is set")
+	}
 	_, err := exec.LookPath(program)
 	switch {
 	case err == nil:
@@ -47,7 +50,7 @@ func Need(tb testing.TB) {
 	}
 }
 
-// Browser is a browser with one page open. An error of its methods ends the test.
+// Browser is a browser with one page open. A method that fails ends the test.
 type Browser struct {
 	tb    testing.TB
 	ctx   context.Context
@@ -58,7 +61,7 @@ type Browser struct {
 	hosts      []string // each once
 }
 
-// observer is run in each page before its own scripts.
+// observer runs in each page before the page's own scripts.
 const observer = `
 window.observed = {shifts: [], violations: []};
 new PerformanceObserver((list) => {
@@ -69,7 +72,7 @@ new PerformanceObserver((list) => {
 document.addEventListener("securitypolicyviolation", (e) => observed.violations.push(e.violatedDirective + " " + e.blockedURI));
 `
 
-// Open starts a browser that ends with the test, and reaches hosts through dial.
+// Open starts a browser that ends with the test. The browser reaches hosts through dial.
 func Open(tb testing.TB, dial Dial) *Browser {
 	tb.Helper()
 	Need(tb)
@@ -77,18 +80,18 @@ func Open(tb testing.TB, dial Dial) *Browser {
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(program), chromedp.UserDataDir(tb.TempDir()), chromedp.WSURLReadTimeout(startLimit),
 		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU,
-		// By default it would be killed with the thread that starts it, and the lab
-		// ends threads.
+		// By default the kernel kills the browser together with the thread that started
+		// it, and the lab ends threads.
 		chromedp.ModifyCmdFunc(func(*exec.Cmd) {}),
-		// The loopback interface, too, is reached through the proxy.
+		// The proxy also serves requests to the loopback interface.
 		chromedp.ProxyServer(b.proxy.url), chromedp.Flag("proxy-bypass-list", "<-loopback>"),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-features", "OptimizationHints,MediaRouter,Translate"),
 	)
-	// The browser is ended in good order below, so that nothing writes to its
-	// directory when that is removed.
+	// The cleanup below closes the browser, so that it no longer writes to its
+	// directory when the test removes it.
 	alone, end := chromedp.NewExecAllocator(context.WithoutCancel(tb.Context()), options...)
-	quiet := func(string, ...any) {} // of what a newer Chromium tells and the library does not know
+	quiet := func(string, ...any) {} // ignores messages of a newer Chromium that the library does not know
 	ctx, closePage := chromedp.NewContext(alone, chromedp.WithErrorf(quiet), chromedp.WithLogf(quiet))
 	tb.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // it may have failed to start
@@ -104,7 +107,7 @@ func Open(tb testing.TB, dial Dial) *Browser {
 	return b
 }
 
-// hear notes what a page complains about.
+// hear records the errors, warnings and console messages of a page.
 func (b *Browser) hear(event any) {
 	var text string
 	switch e := event.(type) {
@@ -129,7 +132,7 @@ func (b *Browser) hear(event any) {
 	}
 }
 
-// note notes which host a page asks.
+// note records the host that a page requests.
 func (b *Browser) note(address string) {
 	host := address
 	if u, err := url.Parse(address); err == nil {
@@ -268,7 +271,7 @@ func (b *Browser) Picture(name string, whole bool) {
 	}
 }
 
-// Shift returns how much has moved in the page without anybody's doing: the sum of
+// Shift returns how much has moved in the page without user input: the sum of
 // the layout shifts (the Layout Instability API), and what moved.
 func (b *Browser) Shift() (sum float64, what []string) {
 	b.tb.Helper()

@@ -1,5 +1,5 @@
-// Package browsertest has tests look at pages in a real browser, Chromium without
-// a window. All that the browser asks for goes through a proxy of the test's own:
-// so it sees a LAN in a network namespace, nothing leaves this machine, and a test
-// can cut it off.
+// Package browsertest runs tests of web pages in a real browser, headless Chromium.
+// Every request of the browser goes through a proxy of the test. The proxy reaches a
+// LAN in a network namespace, lets nothing leave this host, and can drop all
+// connections.
 package browsertest

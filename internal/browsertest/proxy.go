@@ -16,25 +16,25 @@ import (
 // Dial connects to an address, as net.Dialer does.
 type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// proxy is all that a browser knows of the network.
+// proxy is the HTTP proxy through which the browser sends every request.
 type proxy struct {
 	url string
 
 	mu    sync.Mutex
-	known []string        // hosts that may be asked; the browser has wishes of its own
-	alive context.Context // of the answers under way
+	known []string        // hosts that the test allows; the browser also requests others
+	alive context.Context // context of the running requests
 	cut   context.CancelFunc
 }
 
-// newProxy listens on the loopback interface until the test ends.
+// newProxy starts a proxy on the loopback interface that runs until the test ends.
 func newProxy(tb testing.TB, dial Dial) *proxy {
 	p := new(proxy)
 	p.mend()
 	onward := &httputil.ReverseProxy{
-		Rewrite:       func(*httputil.ProxyRequest) {}, // to a proxy a request names its host
+		Rewrite:       func(*httputil.ProxyRequest) {}, // a request to a proxy names its host
 		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true},
-		FlushInterval: -1,                         // or streams would be held back
-		ErrorLog:      log.New(io.Discard, "", 0), // the browser tells of it
+		FlushInterval: -1,                         // otherwise the proxy delays event streams
+		ErrorLog:      log.New(io.Discard, "", 0), // the browser reports the error
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
@@ -66,14 +66,14 @@ func (p *proxy) allow(host string) {
 	p.known = append(p.known, host)
 }
 
-// sever ends all connections, and takes no more.
+// sever closes all connections and rejects new ones.
 func (p *proxy) sever() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut()
 }
 
-// mend is the inverse of sever.
+// mend accepts connections again after sever.
 func (p *proxy) mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

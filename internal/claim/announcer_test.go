@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/claim"
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 func sorted(s []string) []string { s = slices.Clone(s); slices.Sort(s); return s }
@@ -25,7 +25,7 @@ type run struct {
 func newRun() *run {
 	start := time.Unix(1000, 0)
 	r := &run{now: start, start: start}
-	r.Send = func(ip netip.Addr, owner machine.MAC) {
+	r.Send = func(ip netip.Addr, owner ether.MAC) {
 		r.sent = append(r.sent, fmt.Sprintf("%v %v at %v", r.now.Sub(r.start), ip, owner[5]))
 	}
 	return r
@@ -77,10 +77,10 @@ func TestAnnounceFrom(t *testing.T) {
 	start := time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC)
 	var told []time.Duration
 	now := start
-	a := claim.Announcer{Send: func(netip.Addr, machine.MAC) { told = append(told, now.Sub(start)) }}
-	a.Announce(now, netip.MustParseAddr("10.77.0.20"), machine.MAC{2})
+	a := claim.Announcer{Send: func(netip.Addr, ether.MAC) { told = append(told, now.Sub(start)) }}
+	a.Announce(now, netip.MustParseAddr("10.77.0.20"), ether.MAC{2})
 	told = nil
-	a.AnnounceFrom(start.Add(3*time.Second), netip.MustParseAddr("10.77.0.20"), machine.MAC{2}) // instead
+	a.AnnounceFrom(start.Add(3*time.Second), netip.MustParseAddr("10.77.0.20"), ether.MAC{2}) // instead
 	for range 20 {
 		now = a.Next()
 		if now.IsZero() {

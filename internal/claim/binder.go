@@ -9,23 +9,23 @@ import (
 	"nightporter/internal/lan"
 )
 
-// Binder has the kernel own claimed addresses on one interface, for networks
-// where frames to an address come through only if the interface has it. ARP and
-// NDP are still the Responder's: the guard must hold an address before it is
-// bound, and until it is unbound. It is not safe for concurrent use.
+// Binder adds claimed addresses to one interface, for networks that deliver frames to an
+// address only if the interface has it. The Responder still answers ARP and NDP: the guard
+// must hold an address before it is bound and until it is unbound. It is not safe for
+// concurrent use.
 type Binder struct {
-	// Add and Remove change the addresses of the interface. They take any
-	// number, go on after an error, and leave what is as wanted already.
+	// Add and Remove change the addresses of the interface. They take any number of
+	// addresses, continue after an error, and skip what needs no change.
 	Add    func(...netip.Addr) error
 	Remove func(...netip.Addr) error
-	// List returns the addresses that Add gave, in this run or another.
+	// List returns the addresses that Add added, in this run or an earlier one.
 	List func() ([]netip.Addr, error)
 
 	held map[netip.Addr]bool
 }
 
-// NewBinder returns a Binder for the interface whose index is told each time: one
-// that is removed and made again has another.
+// NewBinder returns a Binder for the interface with the index that the function returns: an
+// interface that is removed and created again has a new index.
 func NewBinder(index func() int) *Binder {
 	return &Binder{
 		Add:    func(addrs ...netip.Addr) error { return lan.BindAddr(index(), addrs...) },
@@ -34,8 +34,7 @@ func NewBinder(index func() int) *Binder {
 	}
 }
 
-// Bind gives addresses to the interface. With an error they are kept in mind,
-// and Check tries again.
+// Bind adds addresses to the interface. After an error Check tries again.
 func (b *Binder) Bind(addrs ...netip.Addr) error {
 	if b.held == nil {
 		b.held = make(map[netip.Addr]bool)
@@ -43,28 +42,25 @@ func (b *Binder) Bind(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		b.held[ip] = true
 	}
-	return some(b.Add, addrs)
+	return unlessEmpty(b.Add, addrs)
 }
 
-// Unbind takes addresses away, whether they are there or not. With an error
-// Check tries again.
+// Unbind removes addresses, whether they exist or not. After an error Check tries again.
 func (b *Binder) Unbind(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		delete(b.held, ip)
 	}
-	return some(b.Remove, addrs)
+	return unlessEmpty(b.Remove, addrs)
 }
 
-// Clear takes away every address that was ever bound, also by a run that
-// crashed.
+// Clear removes every bound address, also those of a crashed run.
 func (b *Binder) Clear() error {
 	clear(b.held)
 	return b.Check()
 }
 
-// Check makes the interface have what it should. The kernel forgets IPv6
-// addresses when the interface goes down, and a network manager may remove what
-// it did not add.
+// Check restores the bound addresses of the interface. The kernel drops IPv6 addresses when
+// the interface goes down, and a network manager may remove addresses that it did not add.
 func (b *Binder) Check() error {
 	there, err := b.List()
 	if err != nil {
@@ -78,11 +74,11 @@ func (b *Binder) Check() error {
 			left = append(left, ip)
 		}
 	}
-	return errors.Join(some(b.Remove, left), some(b.Add, slices.Collect(maps.Keys(lost))))
+	return errors.Join(unlessEmpty(b.Remove, left), unlessEmpty(b.Add, slices.Collect(maps.Keys(lost))))
 }
 
-// some does nothing where there is nothing to do.
-func some(do func(...netip.Addr) error, addrs []netip.Addr) error {
+// unlessEmpty calls do, unless there are no addresses.
+func unlessEmpty(do func(...netip.Addr) error, addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}

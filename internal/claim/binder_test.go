@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 var errKernel = errors.New("the kernel is out of sorts")
 
-// owner stands for the kernel: it has addresses, and does not do as it is told
+// owner stands for the kernel: it has addresses, and fails if the test says so
 // about those that it refuses.
 type owner struct {
 	claim.Binder
@@ -140,7 +140,7 @@ func TestBinderOutlivesFaults(t *testing.T) {
 	o.want(t, "given back")
 }
 
-// TestBinderInTheKernel: a second Binder knows nothing of the first, like the
+// TestBinderInTheKernel: a second Binder has no state of the first, like the
 // run after a crash.
 func TestBinderInTheKernel(t *testing.T) {
 	host := labtest.New(t).Porter()

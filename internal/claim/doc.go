@@ -1,4 +1,4 @@
-// Package claim keeps a sleeping machine's addresses alive: it answers ARP and
-// NDP for them with our own MAC, and tells the LAN whenever an address changes
-// hands.
+// Package claim answers ARP and NDP for a sleeping machine's addresses with our own MAC,
+// announces every new owner of an address to the LAN, and adds addresses to the interface
+// in bind mode.
 package claim

@@ -3,32 +3,32 @@ package claim
 import (
 	"net/netip"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
-// Holding is what the responder has to know about one address.
+// Holding is the state of one address for the responder.
 type Holding struct {
-	Owner  machine.MAC // the machine whose address it is
-	Answer bool        // whether we answer for it now
+	Owner  ether.MAC // the machine whose address it is
+	Answer bool      // whether we answer for it now
 }
 
-// Verdict is what became of one frame.
+// Verdict is the result of Handle for one frame.
 type Verdict uint8
 
 // The verdicts.
 const (
-	NotAQuestion Verdict = iota // neither asks for an address nor claims one
-	NotOurs                     // about an address we do not watch
-	FromOwner                   // from the machine itself: never answered (fact 9)
-	FromUs                      // our own frame, reflected by an access point
-	Quiet                       // watched, but not answered for at present
-	Conflict                    // somebody else says that the address is theirs
+	NotARequest Verdict = iota // neither requests an address nor states one
+	NotOurs                    // about an address of no monitored machine
+	FromOwner                  // from the machine itself: never answered, or its address test would fail
+	FromUs                     // our own frame, reflected by an access point
+	Quiet                      // monitored, but not answered for at present
+	Conflict                   // another host states that it has the address
 	Answered
 	Failed // the answer could not be built or sent
 )
 
-var verdictNames = [...]string{"not a question", "not ours", "from owner", "from us", "quiet", "conflict", "answered", "failed"}
+var verdictNames = [...]string{"not a request", "not ours", "from owner", "from us", "quiet", "conflict", "answered", "failed"}
 
 // String returns the verdict in words.
 func (v Verdict) String() string {
@@ -38,47 +38,47 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
-// Responder answers ARP requests and neighbour solicitations on one interface.
-// It takes no lock and keeps no state: what is held comes with each frame.
+// Responder answers ARP requests and neighbor solicitations on one interface. It takes no
+// lock and has no state: the caller passes a Lookup with each frame.
 type Responder struct {
-	Self    machine.MAC
+	Self    ether.MAC
 	Send    func(frame []byte) error
 	Replied func(kind lan.Kind) // called for every answer sent
 }
 
-// Lookup tells about an address, and false for one that is not watched.
+// Lookup returns the state of an address, or false for one that is not monitored.
 type Lookup func(ip netip.Addr) (Holding, bool)
 
-// Handle judges an ARP or ND frame, and answers it where that is due.
+// Handle handles an ARP or NDP frame, and answers it if the porter answers for the address.
 func (r *Responder) Handle(p *lan.Packet, holding Lookup) Verdict {
 	switch p.Kind {
 	case lan.ARPRequest, lan.ARPReply:
 		return r.arp(p, holding)
 	case lan.NeighborSolicitation:
-		return r.question(p, p.Target, holding)
+		return r.request(p, p.Target, holding)
 	case lan.NeighborAdvertisement:
 		return r.statement(p, p.Target, holding)
 	}
-	return NotAQuestion
+	return NotARequest
 }
 
-// arp takes an ARP packet first for what its sender says of itself (RFC 5227
-// section 2.4: any ARP packet whose sender address is ours is a conflict), and
-// then for the question it asks. The all-zero sender of a probe says nothing.
+// arp handles first the sender fields of an ARP packet (RFC 5227 section 2.4: any ARP packet
+// whose sender address is ours is a conflict), and then its request. The all-zero sender of
+// a probe states nothing.
 func (r *Responder) arp(p *lan.Packet, holding Lookup) Verdict {
 	v := r.statement(p, p.From, holding)
 	switch {
 	case v == Conflict || v == FromUs:
 		return v
 	case p.Kind == lan.ARPRequest: // also from the owner of another address
-		return r.question(p, p.To, holding)
+		return r.request(p, p.To, holding)
 	case v == FromOwner:
 		return v
 	}
-	return NotAQuestion
+	return NotARequest
 }
 
-// statement judges a frame that says "ip is at my address".
+// statement handles a frame that states "ip is at my MAC".
 func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
 	h, ok := holding(ip)
 	switch {
@@ -92,8 +92,8 @@ func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding Lookup) Verd
 	return Conflict
 }
 
-// question judges a frame that asks who has ip.
-func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
+// request handles a frame that requests ip.
+func (r *Responder) request(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
 	h, ok := holding(ip)
 	switch {
 	case !ok:
@@ -113,11 +113,10 @@ func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding Lookup) Verdi
 	return Answered
 }
 
-// Stated returns the link-layer address that an ARP packet or an advertisement
-// names. An advertisement may leave the option out; then it is the one of the
-// frame (RFC 4861 section 4.4).
-func Stated(p *lan.Packet) machine.MAC {
-	if p.SenderMAC != (machine.MAC{}) {
+// Stated returns the link-layer address that an ARP packet or an advertisement states. An
+// advertisement without the option states the source of its frame (RFC 4861 section 4.4).
+func Stated(p *lan.Packet) ether.MAC {
+	if p.SenderMAC != (ether.MAC{}) {
 		return p.SenderMAC
 	}
 	return p.Src

@@ -8,15 +8,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 var (
-	us      = machine.MAC{2, 0, 0, 0, 0, 2}
-	sleeper = machine.MAC{2, 0, 0, 0, 0, 0x20}
-	client  = machine.MAC{2, 0, 0, 0, 0, 0x10}
-	other   = machine.MAC{2, 0, 0, 0, 0, 0x66}
+	us      = ether.MAC{2, 0, 0, 0, 0, 2}
+	sleeper = ether.MAC{2, 0, 0, 0, 0, 0x20}
+	client  = ether.MAC{2, 0, 0, 0, 0, 0x10}
+	other   = ether.MAC{2, 0, 0, 0, 0, 0x66}
 
 	ip4, ip6       = netip.MustParseAddr("10.77.0.20"), netip.MustParseAddr("fd77::20")
 	quiet4         = netip.MustParseAddr("10.77.0.21") // watched, not answered for
@@ -24,7 +24,7 @@ var (
 	client6        = netip.MustParseAddr("fd77::10")
 	unspecified4   = netip.IPv4Unspecified()
 	unspecified6   = netip.IPv6Unspecified()
-	noLinkLayer    machine.MAC
+	noLinkLayer    ether.MAC
 	somebodyElse   = netip.MustParseAddr("10.77.0.99")
 	solicitedBySLL = client
 )
@@ -40,11 +40,11 @@ func holding(ip netip.Addr) (claim.Holding, bool) {
 	return claim.Holding{}, false
 }
 
-func arp(kind lan.Kind, src, sender machine.MAC, from, to netip.Addr) lan.Packet {
-	return lan.Packet{Kind: kind, Src: src, Dst: machine.Broadcast, SenderMAC: sender, From: from, To: to}
+func arp(kind lan.Kind, src, sender ether.MAC, from, to netip.Addr) lan.Packet {
+	return lan.Packet{Kind: kind, Src: src, Dst: ether.Broadcast, SenderMAC: sender, From: from, To: to}
 }
 
-func nd(kind lan.Kind, src, option machine.MAC, from, target netip.Addr) lan.Packet {
+func nd(kind lan.Kind, src, option ether.MAC, from, target netip.Addr) lan.Packet {
 	return lan.Packet{Kind: kind, Src: src, SenderMAC: option, From: from, To: target, Target: target}
 }
 
@@ -67,7 +67,7 @@ func TestVerdicts(t *testing.T) {
 		{"another host answers", arp(lan.ARPReply, other, other, ip4, client4), claim.Conflict},
 		{"another host asks from the address", arp(lan.ARPRequest, other, other, ip4, client4), claim.Conflict},
 		{"another host uses an address we are quiet about", arp(lan.ARPReply, other, other, quiet4, client4), claim.Conflict},
-		{"a reply between strangers", arp(lan.ARPReply, other, other, client4, somebodyElse), claim.NotAQuestion},
+		{"a reply between strangers", arp(lan.ARPReply, other, other, client4, somebodyElse), claim.NotARequest},
 
 		{"a client solicits", nd(lan.NeighborSolicitation, client, solicitedBySLL, client6, ip6), claim.Answered},
 		{"a router verifies, without an option (RFC 4861 7.2.2)", nd(lan.NeighborSolicitation, client, noLinkLayer, client6, ip6), claim.Answered},
@@ -77,7 +77,7 @@ func TestVerdicts(t *testing.T) {
 		{"another host advertises", nd(lan.NeighborAdvertisement, other, other, ip6, ip6), claim.Conflict},
 		{"another host advertises without an option", nd(lan.NeighborAdvertisement, other, noLinkLayer, ip6, ip6), claim.Conflict},
 		{"the machine advertises", nd(lan.NeighborAdvertisement, sleeper, sleeper, ip6, ip6), claim.FromOwner},
-		{"a data packet", lan.Packet{Kind: lan.TCP, Src: client, From: client4, To: ip4}, claim.NotAQuestion},
+		{"a data packet", lan.Packet{Kind: lan.TCP, Src: client, From: client4, To: ip4}, claim.NotARequest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent, replied := 0, 0
@@ -130,7 +130,7 @@ func TestAnAnswerThatCannotBeSentIsNotCounted(t *testing.T) {
 func TestStated(t *testing.T) {
 	with := nd(lan.NeighborAdvertisement, client, other, ip6, ip6)
 	without := nd(lan.NeighborAdvertisement, client, noLinkLayer, ip6, ip6)
-	if d := cmp.Diff([]machine.MAC{other, client}, []machine.MAC{claim.Stated(&with), claim.Stated(&without)}); d != "" {
+	if d := cmp.Diff([]ether.MAC{other, client}, []ether.MAC{claim.Stated(&with), claim.Stated(&without)}); d != "" {
 		t.Error(d)
 	}
 }

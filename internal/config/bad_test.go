@@ -25,7 +25,7 @@ var badValues = []struct{ file, want string }{
 	{"state_dir: state", `state_dir: found "state" (from FILE): expected an absolute path of printable characters`},
 	{"state_dir: 5", `state_dir: found 5 (from FILE): expected an absolute path of printable characters`},
 	{`state_dir: "/a\nb"`, `state_dir: found "/a\nb" (from FILE): expected an absolute path of printable characters`},
-	{"user: nobody at all", `user: found "nobody at all" (from FILE): expected the name of a user of this host, or none`},
+	{"user: no such user", `user: found "no such user" (from FILE): expected the name of a user of this host, or none`},
 	{"user: " + strings.Repeat("a", 256), `user: found "` + strings.Repeat("a", 80) + `..." (from FILE): expected the name of a user of this host, or none`},
 	{"user: 0", `user: found 0 (from FILE): expected the name of a user of this host, or none`},
 	{"log: {level: INFO}", `log.level: found "INFO" (from FILE): expected debug, info, warn or error`},
@@ -142,7 +142,7 @@ func withoutLines(err error) string {
 
 func refused(t *testing.T, path string, environ []string, flags *pflag.FlagSet, want string) {
 	t.Helper()
-	c, err := config.Load(path, true, environ, flags)
+	c, err := config.Load(path, true, environ, flags, readURLs)
 	if err == nil {
 		t.Fatalf("accepted; want %s", want)
 	}

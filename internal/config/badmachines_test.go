@@ -63,8 +63,8 @@ machines[0].ip: found nothing (from FILE): expected the address of the machine, 
 	{oneMachine("agentless: 1"), `machines[0].agentless: found 1 (from FILE): expected true or false`},
 	{oneMachine("watch: 0"), `machines[0].watch: found 0 (from FILE): expected true or false`},
 	{oneMachine("watch: 'no'"), `machines[0].watch: found "no" (from FILE): expected true or false`},
-	{oneMachine("password: hunter2"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
-	{oneMachine("password: '********'"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
+	{oneMachine("password: hunter2"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
+	{oneMachine("password: '********'"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
 	{oneMachine("wake_mac: 00:00:00:00:00:00"), `machines[0].wake_mac: found "00:00:00:00:00:00" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
 	{oneMachine("wake_mac: 01:00:00:00:00:05"), `machines[0].wake_mac: found "01:00:00:00:00:05" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
 	{wakenBy("02:00:00:00:00:02"), `machines[0].wake_mac: found "02:00:00:00:00:02" (from FILE): expected the address of a card of this machine: machines[1].mac is the same`},
@@ -78,9 +78,9 @@ machines[0].ip: found nothing (from FILE): expected the address of the machine, 
 	{guestIs("mac: 02:00:00:00:00:01, ip: 192.0.2.8, port: []"), `machines[0].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
 	{oneMachine("wake_mac: 02:00:00:00:00:09, guests: [{mac: 02:00:00:00:00:09, ip: 192.0.2.8, port: []}]"), `machines[0].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].wake_mac is the same`},
 	{oneMachine("wake_to: 192.0.2.8, guests: [{mac: 02:00:00:00:00:09, ip: 192.0.2.8, port: []}]"), `machines[0].wake_to: found "192.0.2.8" (from FILE): expected an address other than the machine's own: while it sleeps the porter answers for that`},
-	{twoHouses("02:00:00:00:00:01", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
-	{twoHouses("02:00:00:00:00:09", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected that of a guest of this machine alone: machines[0] has it too`},
-	{twoHouses("02:00:00:00:00:0a", "192.0.2.10"), `machines[1].guests[0].ip: found "192.0.2.10" (from FILE): expected one that is not used yet: machines[0].guests[0].ip is the same`},
+	{twoHosts("02:00:00:00:00:01", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
+	{twoHosts("02:00:00:00:00:09", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected that of a guest of this machine alone: machines[0] has it too`},
+	{twoHosts("02:00:00:00:00:0a", "192.0.2.10"), `machines[1].guests[0].ip: found "192.0.2.10" (from FILE): expected one that is not used yet: machines[0].guests[0].ip is the same`},
 	{oneMachine("wake_interface: a/b"), `machines[0].wake_interface: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
 	{oneMachine("wake_transports: [wifi]"), `machines[0].wake_transports[0]: found "wifi" (from FILE): expected ethernet or udp`},
 	{oneMachine("wake_transports: []"), `machines[0].wake_transports: found an empty list (from FILE): expected at least one of ethernet and udp, or wake_to or wake_command beside none`},
@@ -96,7 +96,7 @@ machines[0].ip: found nothing (from FILE): expected the address of the machine, 
 	{oneMachine("wake_command: [wake]"), `machines[0].wake_command[0]: found "wake" (from FILE): expected the absolute path of a program`},
 	{oneMachine("wake_command: [/bin/wake, 5]"), `machines[0].wake_command[1]: found 5 (from FILE): expected text of printable characters, in quotes if it looks like a number`},
 	{oneMachine("wake_command: [/bin/wake" + strings.Repeat(", a", 64) + "]"), `machines[0].wake_command: found 65 entries (from FILE): expected at most 64`},
-	{oneMachine("wake_command: [/" + strings.Repeat("a", 4096) + "]"), `machines[0].wake_command: found 4097 octets (from FILE): expected at most 4096`},
+	{oneMachine("wake_command: [/" + strings.Repeat("a", 4096) + "]"), `machines[0].wake_command: found 4097 bytes (from FILE): expected at most 4096`},
 	{twoMachines("02-00-00-00-00-01", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "02-00-00-00-00-01" (from FILE): expected a name that is not the MAC address of another machine`},
 	{twoMachines("nаs", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "nаs" (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
 	{twoMachines(`"Caf\u00e9"`, "02:00:00:00:00:02", "192.0.2.8") + `
@@ -113,8 +113,8 @@ func wakenBy(card string) string {
 // guestIs is a file with one machine that has a guest.
 func guestIs(members string) string { return oneMachine("guests: [{" + members + "}]") }
 
-// twoHouses is two machines with a guest each, of which the second one's is given.
-func twoHouses(mac, ip string) string {
+// twoHosts is two machines with a guest each, of which the second one's is given.
+func twoHosts(mac, ip string) string {
 	s := strings.Replace(twoMachines("b", "02:00:00:00:00:02", "192.0.2.8"), "name: a,", `name: a, guests: [{mac: "02:00:00:00:00:09", ip: 192.0.2.10, port: []}],`, 1)
 	return strings.Replace(s, "name: b,", fmt.Sprintf(`name: b, guests: [{mac: %q, ip: %s, port: []}],`, mac, ip), 1)
 }

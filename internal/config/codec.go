@@ -59,15 +59,6 @@ func oneOf(words ...string) codec[string] {
 	return text("word", join(words, "or"), func(s string) bool { return slices.Contains(words, s) })
 }
 
-// join lists words as a sentence does.
-func join(words []string, last string) string {
-	n := len(words) - 1
-	if n == 0 {
-		return words[0]
-	}
-	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
-}
-
 // wholeNumber reads an integer within bounds.
 func wholeNumber(low, high int) codec[int] {
 	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
@@ -155,19 +146,6 @@ func duration(low, high time.Duration) codec[time.Duration] {
 	}, func(d time.Duration) any { return Brief(d) })
 }
 
-// Brief writes a duration without the zero units that Go appends: "10m", not
-// "10m0s".
-func Brief(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 func level() codec[slog.Level] {
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
@@ -178,87 +156,27 @@ func level() codec[slog.Level] {
 	}, func(l slog.Level) any { return strings.ToLower(l.String()) })
 }
 
-// listOf reads a list without repetitions; a single value is a list of one. As text
-// its entries are separated by commas.
-func listOf[T comparable](entry codec[T]) codec[[]T] {
-	return codec[[]T]{
-		noun: entry.noun + ",...",
-		text: func(s string) any { return splitText(s, entry.text) },
-		read: func(p place, raw any) ([]T, bool) { return readList(p, raw, entry) },
-		show: func(vs []T) any {
-			shown := make([]any, len(vs))
-			for i, v := range vs {
-				shown[i] = entry.show(v)
-			}
-			return shown
-		},
-	}
-}
-
-func splitText(s string, entry func(string) any) any {
-	list := []any{}
-	if strings.TrimSpace(s) == "" {
-		return list
-	}
-	for part := range strings.SplitSeq(s, ",") {
-		list = append(list, entry(strings.TrimSpace(part)))
-	}
-	return list
-}
-
-func readList[T comparable](p place, raw any, entry codec[T]) ([]T, bool) {
-	list, at, ok := items(p, raw)
-	if !ok {
-		return nil, p.wrong(raw, "a list, such as [a, b]")
-	}
-	var vs []T
-	seen := make(map[T]int, len(list))
-	for i, r := range list {
-		v, good := entry.read(at(i), r)
-		if !good {
-			ok = false
-			continue
-		}
-		if first, twice := seen[v]; twice {
-			ok = at(i).wrong(r, "no entry twice: "+at(first).path+" is the same")
-			continue
-		}
-		seen[v] = i
-		vs = append(vs, v)
-	}
-	return vs, ok
-}
-
-// items returns the entries of a list, and where each stands. A single value is a list
-// of one, unless it is text with a comma, which may be meant as several.
-func items(p place, raw any) (list []any, at func(int) place, ok bool) {
-	switch v := raw.(type) {
-	case []any:
-		return v, p.entry, true
-	case string:
-		ok = !strings.Contains(v, ",")
-	case int, int64:
-		ok = true
-	}
-	return []any{raw}, func(int) place { return p }, ok
-}
-
-// notEmpty refuses the empty list.
-func notEmpty[T any](c codec[[]T], expected string) codec[[]T] {
+// secretValue keeps the value out of errors.
+func secretValue[T any](c codec[T]) codec[T] {
 	read := c.read
-	c.read = func(p place, raw any) ([]T, bool) {
-		vs, ok := read(p, raw)
-		if ok && len(vs) == 0 {
-			ok = p.wrong(raw, expected)
-		}
-		return vs, ok
-	}
+	c.read = func(p place, raw any) (T, bool) { return read(p.asSecret(), raw) }
 	return c
 }
 
-// hidden keeps the value out of errors.
-func hidden[T any](c codec[T]) codec[T] {
+// durationOrNone is duration, or 0 with or without a unit, for what can be left
+// out altogether.
+func durationOrNone(low, high time.Duration) codec[time.Duration] {
+	expected := fmt.Sprintf("0, or a duration with its unit from %s to %s, such as 5s", Brief(low), Brief(high))
+	c := parsed("duration", expected, func(s string) (time.Duration, bool) {
+		d, err := time.ParseDuration(s)
+		return d, err == nil && (d == 0 || d >= low && d <= high)
+	}, func(d time.Duration) any { return Brief(d) })
 	read := c.read
-	c.read = func(p place, raw any) (T, bool) { return read(p.hidden(), raw) }
+	c.read = func(p place, raw any) (time.Duration, bool) {
+		if n, ok := integer(raw); ok && n == 0 {
+			return 0, true
+		}
+		return read(p, raw)
+	}
 	return c
 }

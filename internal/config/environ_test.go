@@ -23,7 +23,7 @@ func FuzzEnviron(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, variable string) {
-		first, err := config.Load(empty, true, []string{variable}, nil)
+		first, err := config.Load(empty, true, []string{variable}, nil, readURLs)
 		if (err == nil) != (first != nil) {
 			t.Fatalf("configuration %v, error %v", first, err)
 		}
@@ -37,7 +37,7 @@ func FuzzEnviron(f *testing.F) {
 		if err := os.WriteFile(printed, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		second, err := config.Load(printed, true, nil, nil)
+		second, err := config.Load(printed, true, nil, nil, readURLs)
 		if err != nil {
 			t.Fatalf("%q: %v\nprinted:\n%s", variable, err, b)
 		}

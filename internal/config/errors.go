@@ -1,13 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
-	"time"
-	"unicode/utf8"
-
-	"nightporter/internal/services"
+	"regexp"
+	"strings"
 )
 
 // Error is one value that cannot be used.
@@ -39,165 +35,16 @@ func (e *UnknownKeyError) Error() string {
 	return s
 }
 
-// maxReported bounds the errors of one report: more help nobody, and a hostile
-// file could cause hundreds of thousands.
-const maxReported = 20
+// hiddenKey stands for a key that does not exist in a place where secrets are.
+const hiddenKey = "a key that is not shown, since it may be a part of a secret"
 
-// report collects what is wrong.
-type report struct {
-	errs   []error
-	failed map[string]bool // keys of the table without a usable value
-	more   int             // errors beyond maxReported
-
-	refused map[string]bool // secrets that were refused for their spelling
-	names   services.Names  // nil until a name is looked up
-}
-
-func newReport() *report { return &report{failed: map[string]bool{}, refused: map[string]bool{}} }
-
-// serviceNames returns the names that stand for ports.
-func (r *report) serviceNames() services.Names {
-	if r.names == nil {
-		r.names = services.Load()
+// unknownKey returns the error about a key beside a secret. A secret that was mistyped,
+// as in {token:S3cret} or {token: S3,cret}, is such a key: so one that is not like any
+// other, and has no value or not the form of ours, is not repeated.
+func unknownKey(prefix, name string, value any, suggestion string) *UnknownKeyError {
+	err := &UnknownKeyError{Key: prefix + printable(name), Suggestion: suggestion}
+	if suggestion == "" && (value == nil || !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).MatchString(name)) {
+		err.Key = strings.TrimSuffix(prefix, ".") + ": " + hiddenKey
 	}
-	return r.names
-}
-
-func (r *report) full() bool { return len(r.errs) == maxReported }
-
-func (r *report) add(err error) {
-	if r.full() {
-		r.more++
-		return
-	}
-	r.errs = append(r.errs, err)
-}
-
-// sound reports whether all those keys have usable values, so that it makes
-// sense to compare them.
-func (r *report) sound(paths ...string) bool {
-	for _, p := range paths {
-		if r.failed[p] {
-			return false
-		}
-	}
-	return true
-}
-
-func (r *report) err() error {
-	errs := r.errs
-	if r.more > 0 {
-		errs = append(errs[:len(errs):len(errs)], fmt.Errorf("and %d more errors", r.more))
-	}
-	return errors.Join(errs...)
-}
-
-// place is where a value stands. It turns a bad value into an Error.
-type place struct {
-	report *report
-	key    string // the table's key
-	path   string // the key, or an entry below it
-	origin string
-	line   func(path string) int // of the file that origin names; nil: there is none
-	secret bool
-}
-
-// where says where the value stands, with its line in a file.
-func (p place) where() string {
-	if p.line == nil {
-		return p.origin
-	}
-	if n := p.line(p.path); n > 0 {
-		return fmt.Sprintf("%s, line %d", p.origin, n)
-	}
-	return p.origin
-}
-
-func (p place) entry(i int) place {
-	p.path += "[" + strconv.Itoa(i) + "]"
-	return p
-}
-
-func (p place) member(name string) place {
-	p.path += "." + name
-	return p
-}
-
-func (p place) hidden() place {
-	p.secret = true
-	return p
-}
-
-// wrong reports that the value found here is not the expected one. It returns
-// false, for readers to return.
-func (p place) wrong(found any, expected string) bool {
-	text := "a hidden value"
-	if !p.secret || found == nil {
-		text = describe(found)
-	}
-	p.report.failed[p.key] = true
-	if !p.report.refused[p.path] {
-		p.report.add(&Error{Key: p.path, Found: text, Origin: p.where(), Expected: expected})
-	}
-	return false
-}
-
-// unknown reports a member that does not exist.
-func (p place) unknown(name string, value any, known []string) {
-	p.report.failed[p.key] = true
-	if p.report.full() {
-		p.report.more++ // without the search for a suggestion
-		return
-	}
-	suggestion := suggest(name, known)
-	if suggestion != "" {
-		suggestion = p.member(suggestion).path
-	}
-	err := unknownKey(p.path+".", name, value, suggestion)
-	err.Origin = p.member(name).where()
-	p.report.add(err)
-}
-
-// maxShown bounds how much of a value an error repeats, in bytes.
-const maxShown = 80
-
-// describe puts a value into words. It never walks through lists and mappings:
-// they may be large, and may hold secrets.
-func describe(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return nothing
-	case string:
-		return strconv.Quote(clip(v))
-	case time.Duration:
-		return Brief(v)
-	case []any:
-		if len(v) == 0 {
-			return "an empty list"
-		}
-		return "a list"
-	case map[string]any, map[any]any:
-		return "a mapping"
-	}
-	return clip(fmt.Sprint(v))
-}
-
-// printable returns a name as it is, or quoted where it would garble the line.
-func printable(name string) string {
-	name = clip(name)
-	if q := strconv.Quote(name); name == "" || q[1:len(q)-1] != name {
-		return q
-	}
-	return name
-}
-
-func clip(s string) string {
-	if len(s) <= maxShown {
-		return s
-	}
-	end := maxShown
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "..."
+	return err
 }

@@ -16,7 +16,7 @@ func TestFaultLine(t *testing.T) {
 		key     = "did not find expected key"
 		mapping = "mapping values are not allowed"
 		tab     = "a tab character"
-		twice   = "a key that stands there twice"
+		twice   = "a key that occurs twice"
 		curly   = "did not find expected ',' or '}'"
 		square  = "did not find expected ',' or ']'"
 		dash    = "did not find expected '-' indicator"
@@ -62,7 +62,7 @@ func TestFaultLine(t *testing.T) {
 		{"star", "log: {level: info}\nhttp:\n  listen: *:9717\n", 3, "did not find expected alphabetic"},
 		{"alias", "log: {level: info}\nuser: *x\nstate_dir: /x\n", 2, "an alias (*) without its anchor"},
 		{"control character", "log: {level: info}\nuser: \"\x01\"\n", 2, "control characters are not allowed"},
-		{"not UTF-8", "log: {level: info}\nuser: \xff\n", 2, "invalid leading UTF-8 octet"},
+		{"not UTF-8", "log: {level: info}\nuser: \xff\n", 2, "text that is not UTF-8"},
 		{"key twice", "wake:\n  attempts: 3\n  attempts: 4\n", 3, twice},
 		{"key twice, apart", "machines: []\nlog: {level: info}\nmachines:\n  - {name: a}\n", 3, twice},
 		{"key of a machine twice", "machines:\n  - name: a\n    ip: x\n    ip: y\n", 4, twice},

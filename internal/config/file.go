@@ -180,7 +180,7 @@ func (p *parser) prune(values map[string]any, prefix string) {
 func (p *parser) unknownKey(prefix, name string, value any) *UnknownKeyError {
 	suggestion := p.table.suggest(prefix + name)
 	err := &UnknownKeyError{Key: printable(prefix + name), Suggestion: suggestion}
-	if p.table.guarded[strings.TrimSuffix(prefix, ".")] {
+	if p.table.withSecrets[strings.TrimSuffix(prefix, ".")] {
 		err = unknownKey(prefix, name, value, suggestion)
 	}
 	err.Origin = place{path: prefix + name, origin: p.origin, line: p.line}.where()
@@ -194,20 +194,4 @@ func shape(v any) string {
 		return "a list"
 	}
 	return "a single value"
-}
-
-// stringKeys returns a mapping with its keys as text: YAML allows others, and
-// none of ours are.
-func stringKeys(raw any) (map[string]any, bool) {
-	switch m := raw.(type) {
-	case map[string]any:
-		return m, true
-	case map[any]any:
-		values := make(map[string]any, len(m))
-		for k, v := range m {
-			values[fmt.Sprint(k)] = v
-		}
-		return values, true
-	}
-	return nil, false
 }

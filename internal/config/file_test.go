@@ -18,14 +18,14 @@ func TestUnusableFiles(t *testing.T) {
 	for _, tt := range []struct{ name, content, want string }{
 		{"syntax", "wake:\n  attempts: 3\n interval: 2s\n", "line 3: not valid YAML: did not find expected key"},
 		{"tab", "wake:\n\tattempts: 3\n", "line 2: not valid YAML: found a tab character where an indentation space is expected"},
-		{"duplicate key", "wake: {attempts: 3}\nlog: {level: info}\nwake: {attempts: 4}\n", "line 3: not valid YAML: a key that stands there twice"},
-		{"duplicate below", "wake:\n  attempts: 3\n  attempts: 4\n", "line 3: not valid YAML: a key that stands there twice"},
+		{"duplicate key", "wake: {attempts: 3}\nlog: {level: info}\nwake: {attempts: 4}\n", "line 3: not valid YAML: a key that occurs twice"},
+		{"duplicate below", "wake:\n  attempts: 3\n  attempts: 4\n", "line 3: not valid YAML: a key that occurs twice"},
 		{"list", "# a list\n- wake\n", `line 2: expected keys with values, such as "state_dir: /var/lib/nightporter"`},
 		{"text", "hunter2", `line 1: expected keys with values, such as "state_dir: /var/lib/nightporter"`},
 		{"two documents", "wake: {attempts: 3}\n---\nwake: {attempts: 4}\n", "line 2: a second document: expected one"},
 		{"bad second document", "wake: {attempts: 3}\n---\n[\n", "line 3: not valid YAML: did not find expected node content"},
 		{"unknown alias", "wake: *w\n", "line 1: not valid YAML: an alias (*) without its anchor"},
-		{"not UTF-8", "state_dir: /\xff\xfe\n", "line 1: not valid YAML: invalid leading UTF-8 octet"},
+		{"not UTF-8", "state_dir: /\xff\xfe\n", "line 1: not valid YAML: text that is not UTF-8"},
 		{"binary", "\x00\x01\x02", "line 1: not valid YAML: control characters are not allowed"},
 		{"deep", "interfaces: " + strings.Repeat("[", 20) + strings.Repeat("]", 20), "line 1: expected at most 16 levels"},
 		{"too many keys", manyLines("k%d: 1\n", 65), "line 1: expected at most 64 keys in one mapping"},
@@ -77,7 +77,7 @@ func TestForbiddenFile(t *testing.T) {
 }
 
 // TestAttackThroughAnOpenFile: a user of the host writes a wake_command into a
-// configuration that everybody may write to. It is not loaded.
+// configuration that all users may write to. It is not loaded.
 func TestAttackThroughAnOpenFile(t *testing.T) {
 	path := write(t, "config.yaml", "wake: {attempts: 3}\n")
 	for mode, open := range map[fs.FileMode]bool{0o600: false, 0o644: false, 0o664: false, 0o666: true, 0o602: true} {
@@ -85,7 +85,7 @@ func TestAttackThroughAnOpenFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := config.Load(path, true, nil, nil)
-		want := fmt.Sprintf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %[1]s`", path, mode)
+		want := fmt.Sprintf("configuration file %s: found mode %04o, expected a file that other users may not write to: try `chmod o-w %[1]s`", path, mode)
 		if open != (err != nil) || open && err.Error() != want {
 			t.Errorf("%04o: error %v, want %q", mode, err, want)
 		}
@@ -158,7 +158,7 @@ func manyLines(format string, n int) string {
 	return b.String()
 }
 
-// A token in a file that everybody may read is refused, unless it is not the one
+// A token in a file that all users may read is refused, unless it is not the one
 // in use; a group may read it.
 func TestWorldReadableToken(t *testing.T) {
 	const token = "registration: {token: hunter2hunter2}\n"
@@ -170,16 +170,16 @@ func TestWorldReadableToken(t *testing.T) {
 		environ []string
 		refused bool
 	}{
-		{"everybody", token, 0o644, nil, true},
-		{"everybody but the group", token, 0o604, nil, true},
+		{"all users", token, 0o644, nil, true},
+		{"all users but the group", token, 0o604, nil, true},
 		{"the group", token, 0o640, nil, false},
 		{"the owner", token, 0o600, nil, false},
-		{"everybody, no token", "registration: {token: ''}\n", 0o644, nil, false},
-		{"everybody, token in the environment", "log: {level: info}\n", 0o644, override, false},
-		{"everybody, another token in the environment", token, 0o644, override, false},
-		{"everybody, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o644, nil, true},
+		{"all users, no token", "registration: {token: ''}\n", 0o644, nil, false},
+		{"all users, token in the environment", "log: {level: info}\n", 0o644, override, false},
+		{"all users, another token in the environment", token, 0o644, override, false},
+		{"all users, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o644, nil, true},
 		{"the group, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o640, nil, false},
-		{"everybody, a bad token", "registration: {token: short}\n", 0o644, nil, true},
+		{"all users, a bad token", "registration: {token: short}\n", 0o644, nil, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := write(t, "config.yaml", tt.content)
@@ -200,7 +200,7 @@ func TestWorldReadableToken(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	want := "registration.token: found a hidden value (from " + path + "): expected a file that not everybody may read, " +
+	want := "registration.token: found a hidden value (from " + path + "): expected a file that other users may not read, " +
 		"since it holds a secret, and its mode is 0644: put it into /etc/nightporter/environment (mode 600) as NIGHTPORTER_REGISTRATION__TOKEN=..., or `chmod o-rwx " + path + "` if the daemon's user is in the file's group"
 	if _, err := config.Load(path, true, nil, nil); err == nil || withoutLines(err) != want {
 		t.Errorf("error differs\n got: %v\nwant: %s", err, want)

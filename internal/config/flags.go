@@ -20,7 +20,7 @@ func AddFlags(fs *pflag.FlagSet) {
 		if _, isBool := k.def.(bool); isBool {
 			f.NoOptDefVal = "true"
 		}
-		f.Hidden = k.secrecy != open // what is unseen is there for Load to say where the value belongs
+		f.Hidden = k.secret != notSecret // what is unseen is there for Load to say where the value belongs
 	}
 }
 

@@ -37,7 +37,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return config.Load(path, true, nil, nil)
+		return config.Load(path, true, nil, nil, readURLs)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		first, err := load(t, b)

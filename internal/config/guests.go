@@ -1,6 +1,9 @@
 package config
 
-import "nightporter/internal/machine"
+import (
+	"nightporter/internal/ether"
+	"nightporter/internal/machine"
+)
 
 // readGuests reads the addresses of the guests of a machine, behind its own.
 func readGuests(e *entry, spec *machine.Spec) {
@@ -45,10 +48,10 @@ func addressPlaces(p place, spec *machine.Spec) []place {
 // checkGuestMACs refuses a guest that is a machine, this one or another, and one of two
 // machines. at tells where the entry of each machine stands.
 func checkGuestMACs(specs []machine.Spec, at []place) {
-	machines, houses := make(map[machine.MAC]string), make(map[machine.MAC]string)
+	machines, hosts := make(map[ether.MAC]string), make(map[ether.MAC]string)
 	for i, s := range specs {
 		machines[s.MAC] = at[i].member("mac").path
-		if s.WakeMAC != (machine.MAC{}) {
+		if s.WakeMAC != (ether.MAC{}) {
 			machines[s.WakeMAC] = at[i].member("wake_mac").path
 		}
 	}
@@ -58,13 +61,13 @@ func checkGuestMACs(specs []machine.Spec, at []place) {
 			if !a.Guest() {
 				continue
 			}
-			house, known := houses[a.MAC]
-			houses[a.MAC] = at[i].path
+			host, known := hosts[a.MAC]
+			hosts[a.MAC] = at[i].path
 			switch {
 			case machines[a.MAC] != "":
 				entry.wrong(a.MAC.String(), "the MAC address of a guest, not of a machine: "+machines[a.MAC]+" is the same")
-			case known && house != at[i].path:
-				entry.wrong(a.MAC.String(), "that of a guest of this machine alone: "+house+" has it too")
+			case known && host != at[i].path:
+				entry.wrong(a.MAC.String(), "that of a guest of this machine alone: "+host+" has it too")
 			}
 		}
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// layer is one source of values. Its values hold known keys only.
+// layer is one source of values. It has values of known keys only.
 type layer struct {
 	values *koanf.Koanf
-	origin func(k key) string    // where its value of k stands
-	line   func(path string) int // in its file; nil: it is none
-	file   string                // the path of its file; empty: it is none, or is missing
+	origin func(k key) string    // returns where its value of k is set
+	line   func(path string) int // in its file; nil: not a file
+	file   string                // the path of its file; empty: not a file, or missing
 	mode   fs.FileMode           // of that file
 }
 
@@ -42,7 +42,7 @@ func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
 		return layer{}, fmt.Errorf("configuration file: %w", err)
 	}
 	if mode&othersWrite != 0 {
-		return layer{}, fmt.Errorf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %s`", path, mode.Perm(), path)
+		return layer{}, fmt.Errorf("configuration file %s: found mode %04o, expected a file that other users may not write to: try `chmod o-w %s`", path, mode.Perm(), path)
 	}
 	text := &parser{table: t, report: r, origin: origin}
 	l, err := newLayer(content(b), text, func(key) string { return origin })
@@ -82,11 +82,11 @@ func flagLayer(t table, flags *pflag.FlagSet, r *report) (layer, error) {
 	read := func(f *pflag.Flag) (string, any) {
 		k, ok := t.find(f.Name)
 		if !ok || k.noun == "" {
-			return "", nil // a flag of somebody else, such as --config
+			return "", nil // not a key, such as --config
 		}
-		if k.unseen && f.Changed {
+		if k.notAsFlag && f.Changed {
 			place{report: r, key: k.path, path: k.path, origin: "from --" + k.path, secret: true}.
-				wrong(f.Value.String(), "a value in the configuration file or in "+k.env()+", since everyone on this host can see a command line")
+				wrong(f.Value.String(), "a value in the configuration file or in "+k.env()+", since all users of this host can see a command line")
 			return "", nil
 		}
 		return k.path, k.text(f.Value.String())

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/notifyconf"
 )
 
 // Load reads the configuration: the defaults, and over them the file at path,
@@ -17,9 +18,17 @@ import (
 // A bad value is an *Error and a key that does not exist an *UnknownKeyError;
 // all are reported, joined with errors.Join. A file that cannot be read or
 // parsed is an error by itself.
-func Load(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, error) {
-	c, _, err := Examine(path, explicit, environ, flags)
+func Load(path string, explicit bool, environ []string, flags *pflag.FlagSet, options ...Option) (*Config, error) {
+	c, _, err := Examine(path, explicit, environ, flags, options...)
 	return c, err
+}
+
+// Option changes how Load reads.
+type Option func(*report)
+
+// ReadURLs has read check each URL of notify.urls, whose form alone is checked otherwise.
+func ReadURLs(read func(raw string, s notifyconf.Service) error) Option {
+	return func(r *report) { r.readURL = read }
 }
 
 // Origins tells where the values of a configuration come from.
@@ -55,8 +64,11 @@ func (o *Origins) MACOf(i int) Setting {
 }
 
 // Examine is Load, and tells where the values come from.
-func Examine(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, *Origins, error) {
+func Examine(path string, explicit bool, environ []string, flags *pflag.FlagSet, options ...Option) (*Config, *Origins, error) {
 	s := stack{table: newTable(), report: newReport(), merged: koanf.New(".")}
+	for _, o := range options {
+		o(s.report)
+	}
 	s.add(defaultsLayer(s.table))
 	s.add(fileLayer(s.table, path, explicit, s.report))
 	s.add(envLayer(s.table, environ, s.report))
@@ -115,7 +127,7 @@ func (s *stack) read() *Config {
 // place says where the effective value of a key comes from.
 func (s *stack) place(path string) place {
 	k, _ := s.table.find(path)
-	p := place{report: s.report, key: path, path: path, secret: k.secrecy != open}
+	p := place{report: s.report, key: path, path: path, secret: k.secret != notSecret}
 	if l, ok := s.source(path); ok {
 		p.origin, p.line = l.origin(k), l.line
 	}

@@ -11,14 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
+	"nightporter/internal/wakefilter"
 )
 
 // contract is the defaults, written out a second time: they are promised to
@@ -37,7 +39,7 @@ func contract() *config.Config {
 		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Timeout: 5 * time.Minute, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none", MinKnocks: 1, KnockWindow: 10 * time.Second},
 		Hold:   config.Hold{Packets: 64, ReadyTimeout: time.Minute},
 		Energy: config.Energy{IdleWatts: 50, SleepWatts: 2},
-		Notify: notify.Settings{Events: []journal.Kind{"failed", "conflict", "elsewhere", "redefined"}, Rate: 12},
+		Notify: notifyconf.Settings{Events: []journal.Kind{"failed", "conflict", "elsewhere", "redefined"}, Rate: 12},
 	}
 }
 
@@ -48,13 +50,13 @@ func settings(t *testing.T) map[string]setting {
 	return map[string]setting{
 		"interfaces":                   {"eth0,br-lan", "[eth0, br-lan]", func(c *config.Config) { c.Interfaces = []string{"eth0", "br-lan"} }},
 		"state_dir":                    {"/srv/porter", "/srv/porter", func(c *config.Config) { c.StateDir = "/srv/porter" }},
-		"user":                         {"nobody", "nobody", func(c *config.Config) { c.User = "nobody" }},
+		"user":                         {"daemon", "daemon", func(c *config.Config) { c.User = "daemon" }},
 		"log.level":                    {"debug", "debug", func(c *config.Config) { c.Log.Level = slog.LevelDebug }},
 		"log.format":                   {"json", "json", func(c *config.Config) { c.Log.Format = config.FormatJSON }},
 		"registration.listen":          {"[::1]:1, porter.lan:2", `["[::1]:1", "porter.lan:2"]`, func(c *config.Config) { c.Registration.Listen = []string{"[::1]:1", "porter.lan:2"} }},
 		"registration.trust":           {"open", "open", func(c *config.Config) { c.Registration.Trust = config.TrustOpen }},
 		"registration.token":           {"12345, 6", `"12345, 6"`, func(c *config.Config) { c.Registration.Token = "12345, 6" }},
-		"registration.allow":           {"02-00-00-00-00-0A", "[02-00-00-00-00-0A]", func(c *config.Config) { c.Registration.Allow = []machine.MAC{{2, 0, 0, 0, 0, 10}} }},
+		"registration.allow":           {"02-00-00-00-00-0A", "[02-00-00-00-00-0A]", func(c *config.Config) { c.Registration.Allow = []ether.MAC{{2, 0, 0, 0, 0, 10}} }},
 		"registration.timeout":         {"1m30s", "1m30s", func(c *config.Config) { c.Registration.Timeout = 90 * time.Second }},
 		"registration.max_connections": {"1", "1", func(c *config.Config) { c.Registration.MaxConnections = 1 }},
 		"registration.max_machines":    {"65536", "65536", func(c *config.Config) { c.Registration.MaxMachines = 65536 }},
@@ -86,7 +88,7 @@ func settings(t *testing.T) map[string]setting {
 		"wake.min_knocks":   {"3", "3", func(c *config.Config) { c.Wake.MinKnocks = 3 }},
 		"wake.knock_window": {"5m", "5m", func(c *config.Config) { c.Wake.KnockWindow = 5 * time.Minute }},
 		"wake.quiet_hours": {"23:00-7:00,13:00-14:30", "23:00-07:00, 13:00-14:30", func(c *config.Config) {
-			c.Wake.QuietHours = fair.Hours{{From: 23 * 60, To: 7 * 60}, {From: 13 * 60, To: 14*60 + 30}}
+			c.Wake.QuietHours = wakefilter.Hours{{From: 23 * 60, To: 7 * 60}, {From: 13 * 60, To: 14*60 + 30}}
 		}},
 		"wake.cooldown":      {"1m30s", "1m30s", func(c *config.Config) { c.Wake.Cooldown = 90 * time.Second }},
 		"hold.packets":       {"1024", "1024", func(c *config.Config) { c.Hold.Packets = 1024 }},
@@ -95,7 +97,7 @@ func settings(t *testing.T) map[string]setting {
 		"notify.urls": {"telegram://1:hunter2@telegram?chats=a,b, ntfy://ntfy.sh/hunter2,generic+http://[::1]:8080/?@x=1",
 			`["telegram://1:hunter2@telegram?chats=a,b", ntfy://ntfy.sh/hunter2, "generic+http://[::1]:8080/?@x=1"]`,
 			func(c *config.Config) {
-				c.Notify.URLs = []notify.Target{
+				c.Notify.URLs = []notifyconf.Target{
 					target(t, "telegram://1:hunter2@telegram?chats=a,b"), target(t, "ntfy://ntfy.sh/hunter2"), target(t, "generic+http://[::1]:8080/?@x=1"),
 				}
 			}},
@@ -136,12 +138,15 @@ func parseFlags(t *testing.T, args ...string) *pflag.FlagSet {
 
 func load(t *testing.T, file string, environ []string, args ...string) *config.Config {
 	t.Helper()
-	c, err := config.Load(write(t, "config.yaml", file), true, environ, parseFlags(t, args...))
+	c, err := config.Load(write(t, "config.yaml", file), true, environ, parseFlags(t, args...), readURLs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
+
+// readURLs has URLs read as the program does it.
+var readURLs = config.ReadURLs(notify.ReadURL)
 
 // same compares configurations; netip's types have unexported fields.
 func same(t *testing.T, got, want *config.Config) {
@@ -150,16 +155,16 @@ func same(t *testing.T, got, want *config.Config) {
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
-		cmp.Comparer(func(a, b notify.Target) bool { return a == b }),
+		cmp.Comparer(func(a, b notifyconf.Target) bool { return a == b }),
 	}
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("configuration differs (-want +got):\n%s", d)
 	}
 }
 
-func target(t *testing.T, url string) notify.Target {
+func target(t *testing.T, url string) notifyconf.Target {
 	t.Helper()
-	parsed, err := notify.Parse(url)
+	parsed, err := notifyconf.Parse(url, notify.ReadURL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,10 @@ package config
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -18,20 +17,20 @@ func machinesKey() key {
 		path:    "machines",
 		help:    "machines that are known without registering",
 		def:     []any{},
-		members: map[string]secrecy{"password": formed, "token": free},
+		members: map[string]secretKind{"password": secretForm, "token": secretText},
 		set:     func(c *Config, p place, raw any) { c.Machines, c.Pages = readMachines(p, raw, c.Energy) },
 		get:     func(c *Config) any { return showMachines(c.Machines, c.Pages) },
-		hide:    hideSecrets,
+		redact:  redactMembers,
 	}
 }
 
-func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[machine.MAC]MachinePage) {
+func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[ether.MAC]MachinePage) {
 	list, ok := raw.([]any)
 	if !ok {
 		p.wrong(raw, "a list of machines")
 		return nil, nil
 	}
-	var pages map[machine.MAC]MachinePage
+	var pages map[ether.MAC]MachinePage
 	var specs []machine.Spec
 	var places []place
 	seen := taken{}
@@ -44,7 +43,7 @@ func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[machine.
 		specs, places = append(specs, spec), append(places, at)
 		if page != (MachinePage{}) {
 			if pages == nil {
-				pages = make(map[machine.MAC]MachinePage)
+				pages = make(map[ether.MAC]MachinePage)
 			}
 			pages[spec.MAC] = page
 		}
@@ -89,8 +88,8 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, MachinePage, bo
 		IdleWatts:  optional(e, "idle_watts", watts(), energy.IdleWatts),
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
 		WakeFrom:   optional(e, "wake_from", noMore(listOf(network()), machine.MaxWakeFrom), nil),
-		Password:   optional(e, "password", hidden(password()), nil),
-		Token:      machine.SecretOf(optional(e, "token", hidden(token(minToken)), "")),
+		Password:   optional(e, "password", secretValue(password()), nil),
+		Token:      machine.SecretOf(optional(e, "token", secretValue(token(minToken)), "")),
 		Agentless:  optional(e, "agentless", boolean(), false),
 		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
@@ -138,7 +137,7 @@ func checkName(e *entry, spec *machine.Spec) {
 }
 
 func password() codec[[]byte] {
-	return parsed("password", "a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1",
+	return parsed("password", "a SecureOn password in quotes: six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1",
 		func(s string) ([]byte, bool) {
 			b, err := machine.ParsePassword(s)
 			return b, err == nil
@@ -168,30 +167,7 @@ func monitor() codec[[]machine.Address] {
 	return codec[[]machine.Address]{read: read, show: showAddresses}
 }
 
-func showAddresses(addrs []machine.Address) any {
-	shown := make([]any, len(addrs))
-	for i, a := range addrs {
-		m := ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
-		if a.Guest() {
-			m = append(ordered{{"mac", a.MAC.String()}}, m...)
-		}
-		shown[i] = m
-	}
-	return shown
-}
-
-// monitorBounded refuses what is too much for one machine.
-func monitorBounded(p place, addrs []machine.Address) bool {
-	if n := machine.CountServices(addrs); n > machine.MaxServices {
-		return p.exceeds(n, "services", machine.MaxServices)
-	}
-	if n := machine.CountSettings(addrs); n > machine.MaxSettings {
-		return p.exceeds(n, "services with settings of their own", machine.MaxSettings)
-	}
-	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
-}
-
-func showMachines(specs []machine.Spec, pages map[machine.MAC]MachinePage) any {
+func showMachines(specs []machine.Spec, pages map[ether.MAC]MachinePage) any {
 	shown := make([]any, len(specs))
 	for i, s := range specs {
 		m := ordered{
@@ -222,52 +198,14 @@ func showMachines(specs []machine.Spec, pages map[machine.MAC]MachinePage) any {
 	return shown
 }
 
-func hideSecrets(shown any) any {
+func redactMembers(shown any) any {
 	list := shown.([]any)
 	for _, m := range list {
 		for i, field := range m.(ordered) {
 			if field.name == "password" || field.name == "token" {
-				m.(ordered)[i].value = mask
+				m.(ordered)[i].value = redacted
 			}
 		}
 	}
 	return list
-}
-
-// entry is one mapping of a list, while it is read.
-type entry struct {
-	place  place
-	values map[string]any
-	ok     bool // nothing was wrong so far
-}
-
-// openEntry checks that raw is a mapping without unknown members.
-func openEntry(p place, raw any, known ...string) (*entry, bool) {
-	values, ok := stringKeys(raw)
-	if !ok {
-		return nil, p.wrong(raw, "a mapping with "+join(known, "and"))
-	}
-	e := &entry{place: p, values: values, ok: true}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !slices.Contains(known, name) {
-			p.unknown(name, values[name], known)
-			e.ok = false
-		}
-	}
-	return e, true
-}
-
-// required reads a member that must be there.
-func required[T any](e *entry, name string, c codec[T]) T {
-	v, ok := c.read(e.place.member(name), e.values[name])
-	e.ok = e.ok && ok
-	return v
-}
-
-// optional reads a member, or takes the fallback if it is not there.
-func optional[T any](e *entry, name string, c codec[T], fallback T) T {
-	if e.values[name] == nil {
-		return fallback
-	}
-	return required(e, name, c)
 }

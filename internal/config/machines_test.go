@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -52,7 +53,7 @@ func TestMachines(t *testing.T) {
 	want.Energy = config.Energy{IdleWatts: 40, SleepWatts: 1.25}
 	want.Machines = []machine.Spec{{
 		Name: "tower",
-		MAC:  machine.MAC{0x10, 0x20, 0x30, 0x40, 0x50, 0x59},
+		MAC:  ether.MAC{0x10, 0x20, 0x30, 0x40, 0x50, 0x59},
 		Monitor: []machine.Address{
 			{IP: netip.MustParseAddr("192.0.2.7"), Ports: []machine.Port{tcp(22), udp(22), udp(51820), tcp(80), icmp, tcp(443), udp(443)}},
 			{IP: netip.MustParseAddr("2001:db8::7")},
@@ -62,8 +63,8 @@ func TestMachines(t *testing.T) {
 					tcp(8443): {Ready: machine.Ready{By: machine.ByHTTPS, Path: "/health", Status: 204}, Established: &established},
 					udp(9):    {Ready: machine.Ready{By: machine.ByDelay, Delay: 200 * time.Millisecond}},
 				}},
-			{IP: netip.MustParseAddr("192.0.2.9"), MAC: machine.MAC{0x52, 0x54, 0, 0, 0, 9}, Ports: []machine.Port{tcp(8123)}},
-			{IP: netip.MustParseAddr("2001:db8::9"), MAC: machine.MAC{0x52, 0x54, 0, 0, 0, 9}},
+			{IP: netip.MustParseAddr("192.0.2.9"), MAC: ether.MAC{0x52, 0x54, 0, 0, 0, 9}, Ports: []machine.Port{tcp(8123)}},
+			{IP: netip.MustParseAddr("2001:db8::9"), MAC: ether.MAC{0x52, 0x54, 0, 0, 0, 9}},
 		},
 		IdleWatts: 65,
 		WakeFrom: []netip.Prefix{
@@ -72,7 +73,7 @@ func TestMachines(t *testing.T) {
 		Password: []byte{1, 2, 3, 4},
 	}, {
 		Name:       "Wohnzimmer: Fernseher ☕",
-		MAC:        machine.MAC{2, 0, 0, 0, 0, 1},
+		MAC:        ether.MAC{2, 0, 0, 0, 0, 1},
 		Monitor:    []machine.Address{{IP: netip.MustParseAddr("192.0.2.8"), Ports: []machine.Port{tcp(9), udp(9)}}},
 		IdleWatts:  40, // as energy says
 		SleepWatts: 1.25,

@@ -7,35 +7,34 @@ import (
 	"strings"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 )
 
-// maxNotices bounds notify.rate: one a minute is more than anybody reads.
+// maxNotices bounds notify.rate, in messages an hour.
 const maxNotices = 60
 
-// maxTargets bounds notify.urls: each is read by its service, which takes a
-// millisecond, and gets a courier.
+// maxTargets bounds notify.urls: to read each takes a millisecond, and each has a goroutine.
 const maxTargets = 16
 
-// notifyKeys are about who is told of what.
+// notifyKeys are for notifications.
 func notifyKeys() []key {
-	urls := field("notify.urls", []any{}, func(c *Config) *[]notify.Target { return &c.Notify.URLs }, targets(),
-		"where to send a message about events, as URLs of shoutrrr, such as ntfy://ntfy.sh/topic; in the environment separated by spaces; empty: nowhere; they hold secrets, and are not for the command line")
-	urls.secrecy, urls.unseen = formed, true
-	urls.hide = maskTargets
+	urls := field("notify.urls", []any{}, func(c *Config) *[]notifyconf.Target { return &c.Notify.URLs }, targets(),
+		"targets of messages about events, as URLs of shoutrrr such as ntfy://ntfy.sh/topic, separated by spaces in the environment. Empty: no messages. They hold secrets, and are not for the command line")
+	urls.secret, urls.notAsFlag = secretForm, true
+	urls.redact = redactTargets
 	return []key{
 		urls,
 		field("notify.events", []any{string(journal.Failed), string(journal.Conflict), string(journal.Elsewhere), string(journal.Redefined)}, func(c *Config) *[]journal.Kind { return &c.Notify.Events },
 			notEmpty(listOf(kind()), "at least one kind of events"),
-			"the events that are told: "+join(kindNames(), "or")),
+			"events to send: "+join(kindNames(), "or")),
 		field("notify.rate", 12, func(c *Config) *int { return &c.Notify.Rate }, wholeNumber(1, maxNotices),
-			"messages in any hour: half for failed wakes, which also get what the others do not use, half for the other events in equal parts, and one at least for each; what happens beyond that is told together in the next one"),
+			"messages in any hour. Half are for failed wakes, which also get what the others do not use; the other events share the other half in equal parts, at least one each. Further events are summarized in the next message"),
 	}
 }
 
 func kindNames() []string {
 	var names []string
-	for _, k := range notify.Kinds() {
+	for _, k := range notifyconf.Kinds() {
 		names = append(names, string(k))
 	}
 	return names
@@ -44,13 +43,13 @@ func kindNames() []string {
 func kind() codec[journal.Kind] {
 	return parsed("word", join(kindNames(), "or"), func(s string) (journal.Kind, bool) {
 		k := journal.Kind(s)
-		return k, slices.Contains(notify.Kinds(), k)
+		return k, slices.Contains(notifyconf.Kinds(), k)
 	}, func(k journal.Kind) any { return string(k) })
 }
 
-// targets reads a list of URLs. They may have commas in them: in the environment
-// only one before the beginning of a URL separates two, as a space does.
-func targets() codec[[]notify.Target] {
+// targets reads a list of URLs. A URL may contain commas: in the environment a space separates
+// two URLs, or a comma before the beginning of a URL.
+func targets() codec[[]notifyconf.Target] {
 	c := listOf(target())
 	c.text = func(s string) any {
 		list := []any{}
@@ -60,7 +59,7 @@ func targets() codec[[]notify.Target] {
 		return list
 	}
 	read := c.read
-	c.read = func(p place, raw any) ([]notify.Target, bool) {
+	c.read = func(p place, raw any) ([]notifyconf.Target, bool) {
 		if list, _ := raw.([]any); len(list) > maxTargets {
 			return nil, p.wrong(raw, fmt.Sprintf("at most %d URLs", maxTargets))
 		}
@@ -69,34 +68,34 @@ func targets() codec[[]notify.Target] {
 	return c
 }
 
-func target() codec[notify.Target] {
+func target() codec[notifyconf.Target] {
 	const expected = "a URL of shoutrrr"
-	return codec[notify.Target]{
+	return codec[notifyconf.Target]{
 		noun: "URL", text: asText,
-		read: func(p place, raw any) (notify.Target, bool) {
+		read: func(p place, raw any) (notifyconf.Target, bool) {
 			s, isText := raw.(string)
 			if !isText || !clean(s) {
-				return notify.Target{}, p.wrong(raw, expected+" without control characters")
+				return notifyconf.Target{}, p.wrong(raw, expected+" without control characters")
 			}
-			t, err := notify.Parse(s)
+			t, err := notifyconf.Parse(s, p.report.readURL)
 			if err != nil {
-				return notify.Target{}, p.wrong(raw, strings.TrimPrefix(err.Error(), "expected "))
+				return notifyconf.Target{}, p.wrong(raw, strings.TrimPrefix(err.Error(), "expected "))
 			}
 			return t, true
 		},
-		show: func(t notify.Target) any { return t.URL() },
+		show: func(t notifyconf.Target) any { return t.URL() },
 	}
 }
 
-// maskTargets leaves what tells one target from another, and no secret.
-func maskTargets(shown any) any {
+// redactTargets keeps the service and the host of each URL.
+func redactTargets(shown any) any {
 	urls, _ := shown.([]any)
-	masked := make([]any, len(urls))
+	redactedURLs := make([]any, len(urls))
 	for i, u := range urls {
-		masked[i] = mask
-		if t, err := notify.Parse(u.(string)); err == nil {
-			masked[i] = t.Masked()
+		redactedURLs[i] = redacted
+		if t, err := notifyconf.Parse(u.(string), nil); err == nil {
+			redactedURLs[i] = t.Masked()
 		}
 	}
-	return masked
+	return redactedURLs
 }

@@ -49,7 +49,7 @@ func TestSecretsNotOnTheCommandLine(t *testing.T) {
 	for key, variable := range map[string]string{"notify.urls": "NIGHTPORTER_NOTIFY__URLS", "http.token": "NIGHTPORTER_HTTP__TOKEN"} {
 		fs := parseFlags(t, "--"+key+"=ntfy://ntfy.sh/hunter2")
 		refused(t, write(t, "config.yaml", ""), nil, fs, key+": found a hidden value (from --"+key+"): "+
-			"expected a value in the configuration file or in "+variable+", since everyone on this host can see a command line")
+			"expected a value in the configuration file or in "+variable+", since all users of this host can see a command line")
 		if !fs.Lookup(key).Hidden {
 			t.Errorf("the help shows --%s, which is refused", key)
 		}
@@ -79,10 +79,10 @@ func TestWorldReadableTargets(t *testing.T) {
 		}
 		want := ""
 		if tt.refused {
-			want = "notify.urls: found a hidden value (from " + path + "): expected a file that not everybody may read, " +
+			want = "notify.urls: found a hidden value (from " + path + "): expected a file that other users may not read, " +
 				"since it holds a secret, and its mode is 0644: put it into /etc/nightporter/environment (mode 600) as NIGHTPORTER_NOTIFY__URLS=..., or `chmod o-rwx " + path + "` if the daemon's user is in the file's group"
 		}
-		_, err := config.Load(path, true, tt.environ, nil)
+		_, err := config.Load(path, true, tt.environ, nil, readURLs)
 		if (err != nil) != tt.refused || err != nil && withoutLines(err) != want {
 			t.Errorf("%s with %v: error %v, want %q", tt.content, tt.mode, err, want)
 		}
@@ -99,6 +99,6 @@ func TestTargetsAreMasked(t *testing.T) {
 		t.Errorf("got\n%s\nwithout %s", got, want)
 	}
 	if s := fmt.Sprintf("%v %+v %#v %s", c.Notify, *c, c.Notify, got); strings.Contains(s, "hunter2") {
-		t.Errorf("the secret is told: %s", s)
+		t.Errorf("the secret is shown: %s", s)
 	}
 }

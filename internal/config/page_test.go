@@ -7,19 +7,19 @@ import (
 	"testing"
 
 	"nightporter/internal/config"
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // What only the status page shows is read, printed, and a change like any other.
 func TestMachinePages(t *testing.T) {
-	first, second := machine.MAC{2, 0, 0, 0, 0, 1}, machine.MAC{2, 0, 0, 0, 0, 2}
+	first, second := ether.MAC{2, 0, 0, 0, 0, 1}, ether.MAC{2, 0, 0, 0, 0, 2}
 	file := twoMachines("b", "02:00:00:00:00:02", "192.0.2.8")
 	plain := load(t, file, nil)
 	if plain.Pages != nil {
 		t.Errorf("pages of machines that say nothing: %v", plain.Pages)
 	}
 	given := load(t, strings.Replace(file, "name: b,", "name: b, url: 'https://b.lan:5001/x?y', group: Büro & Keller,", 1), nil)
-	want := map[machine.MAC]config.MachinePage{second: {URL: "https://b.lan:5001/x?y", Group: "Büro & Keller"}}
+	want := map[ether.MAC]config.MachinePage{second: {URL: "https://b.lan:5001/x?y", Group: "Büro & Keller"}}
 	if !maps.Equal(given.Pages, want) {
 		t.Errorf("got %v, want %v; nothing for %v", given.Pages, want, first)
 	}

@@ -166,3 +166,26 @@ func showSettings(p machine.Port, s machine.Settings) any {
 	}
 	return shown
 }
+
+func showAddresses(addrs []machine.Address) any {
+	shown := make([]any, len(addrs))
+	for i, a := range addrs {
+		m := ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
+		if a.Guest() {
+			m = append(ordered{{"mac", a.MAC.String()}}, m...)
+		}
+		shown[i] = m
+	}
+	return shown
+}
+
+// monitorBounded refuses what is too much for one machine.
+func monitorBounded(p place, addrs []machine.Address) bool {
+	if n := machine.CountServices(addrs); n > machine.MaxServices {
+		return p.exceeds(n, "services", machine.MaxServices)
+	}
+	if n := machine.CountSettings(addrs); n > machine.MaxSettings {
+		return p.exceeds(n, "services with settings of their own", machine.MaxSettings)
+	}
+	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
+}

@@ -9,8 +9,7 @@ import (
 	"nightporter/internal/shell"
 )
 
-// relate checks the values that must fit each other, as far as each is sound
-// by itself.
+// relate checks the values that must fit together, if each is valid by itself.
 func (s *stack) relate(c *Config) {
 	if s.report.sound("registration.trust", "registration.allow") {
 		s.relateTrust(c.Registration)
@@ -41,7 +40,7 @@ func (s *stack) relate(c *Config) {
 	}
 }
 
-// relateDelays refuses a service that would be handed over before its delay is over.
+// relateDelays refuses a delay that is longer than the time to wait for the service.
 func (s *stack) relateDelays(c *Config) {
 	for _, spec := range c.Machines {
 		for _, a := range spec.Monitor {
@@ -62,16 +61,14 @@ func (s *stack) relateTrust(r Registration) {
 	}
 }
 
-// othersRead is the permission of those who are neither the owner nor in the
-// group, which is whoever runs any program on this host.
+// othersRead is the read permission of all other users of this host.
 const othersRead = 0o004
 
-// othersWrite is their permission to write, by which they could have the daemon run a
-// wake_command.
+// othersWrite is their write permission. With it they could make the daemon run a wake_command.
 const othersWrite = 0o002
 
-// relateSecret refuses a secret that is none. A group may read it: that is how a
-// daemon that is not root gets at it.
+// relateSecret refuses a secret in a file that all users can read. A group may read it, so that a
+// daemon without root can.
 func (s *stack) relateSecret(path string) {
 	l, ok := s.source(path)
 	if !ok || l.mode&othersRead == 0 {
@@ -79,12 +76,11 @@ func (s *stack) relateSecret(path string) {
 	}
 	k, _ := s.table.find(path)
 	s.place(path).wrong(s.merged.Get(path), fmt.Sprintf(
-		"a file that not everybody may read, since it holds a secret, and its mode is %04o: put it into %s (mode 600) as %s=..., "+
+		"a file that other users may not read, since it holds a secret, and its mode is %04o: put it into %s (mode 600) as %s=..., "+
 			"or `chmod o-rwx %s` if the daemon's user is in the file's group", l.mode.Perm(), DefaultEnvironment, k.env(), shell.Quote(l.file)))
 }
 
-// relateListen finds the address that would be "in use" by ourselves. Port 0
-// takes a free port each time.
+// relateListen refuses an address that both servers would use. Port 0 takes a free port each time.
 func (s *stack) relateListen(c *Config) {
 	for i, addr := range c.HTTP.Listen {
 		if slices.Contains(c.Registration.Listen, addr) && !strings.HasSuffix(addr, ":0") {
@@ -93,8 +89,8 @@ func (s *stack) relateListen(c *Config) {
 	}
 }
 
-// relateProbe refuses a timeout that is over before silence could be noticed:
-// no machine would ever be claimed.
+// relateProbe refuses a timeout that ends before the misses are counted: no machine would ever be
+// claimed.
 func (s *stack) relateProbe(p Probe) {
 	if least := p.Interval * time.Duration(p.Misses); p.Timeout < least {
 		s.place("probe.timeout").wrong(p.Timeout,
@@ -102,10 +98,9 @@ func (s *stack) relateProbe(p Probe) {
 	}
 }
 
-// relateBind refuses what cannot work where the kernel owns claimed addresses.
-// It answers a SYN to such an address with a reset (RFC 9293, section 3.10.7.1)
-// unless the guard takes it away, and delivers what local programs send there
-// to itself, so that no packet socket on the LAN sees it.
+// relateBind refuses settings that cannot work if the kernel owns the claimed addresses. The kernel
+// answers a SYN to such an address with a reset (RFC 9293 section 3.10.7.1) unless the guard drops
+// the SYN, and delivers packets of local programs to itself, so that no packet socket sees them.
 func (s *stack) relateBind(c *Config) {
 	if c.Claim.Mode != ModeBind {
 		return

@@ -56,7 +56,7 @@ func TestAttackMistypedSecret(t *testing.T) {
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			path := write(t, "config.yaml", tt.file)
-			_, err := config.Load(path, true, nil, nil)
+			_, err := config.Load(path, true, nil, nil, readURLs)
 			if err == nil || !strings.Contains(withoutLines(err), tt.key+": found "+tt.found+" (from "+path+"): expected") || !strings.Contains(err.Error(), inQuotes) {
 				t.Errorf("error %v, want one of %s that found %s", err, tt.key, tt.found)
 			}
@@ -71,7 +71,7 @@ func TestAttackMistypedSecret(t *testing.T) {
 	} {
 		t.Run(file, func(t *testing.T) {
 			path := write(t, "config.yaml", file)
-			_, err := config.Load(path, true, nil, nil)
+			_, err := config.Load(path, true, nil, nil, readURLs)
 			if err == nil {
 				t.Error("accepted")
 			}
@@ -93,7 +93,7 @@ func TestNoSecret(t *testing.T) {
 		"registration: {token: \"\"}\n", "registration: {token: ''} # none\n", "http:\n  token: \"\" # none\n", "notify: {urls: []}\n",
 		"registration:\n", "notify:\n  # urls: [x]\n", "notify:\n  urls: [] # none yet\n",
 	} {
-		c, err := config.Load(write(t, "config.yaml", file), true, nil, nil)
+		c, err := config.Load(write(t, "config.yaml", file), true, nil, nil, readURLs)
 		if err != nil || c.Registration.Token != "" || c.HTTP.Token != "" || len(c.Notify.URLs) != 0 {
 			t.Errorf("%q: %+v, error %v", file, c, err)
 		}
@@ -130,7 +130,7 @@ func TestSecretsAreExactOrErrors(t *testing.T) {
 		if err := os.WriteFile(path, []byte(strings.ReplaceAll(spelling, "S", secret)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := config.Load(path, true, nil, nil)
+		c, err := config.Load(path, true, nil, nil, readURLs)
 		if err != nil {
 			if strings.Contains(err.Error(), secret) {
 				t.Errorf("the error shows the secret %q: %v", secret, err)
@@ -161,7 +161,7 @@ func TestPrintedSecrets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	rapid.Check(t, func(t *rapid.T) {
 		secret := rapid.StringMatching(`[ -~äß☕]{8,200}`).Draw(t, "secret")
-		c, err := config.Load(path, false, []string{"NIGHTPORTER_REGISTRATION__TOKEN=" + secret, "NIGHTPORTER_HTTP__TOKEN=" + secret}, nil)
+		c, err := config.Load(path, false, []string{"NIGHTPORTER_REGISTRATION__TOKEN=" + secret, "NIGHTPORTER_HTTP__TOKEN=" + secret}, nil, readURLs)
 		if err != nil {
 			return // it is too long
 		}
@@ -173,7 +173,7 @@ func TestPrintedSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.Remove(path)
-		again, err := config.Load(path, true, nil, nil)
+		again, err := config.Load(path, true, nil, nil, readURLs)
 		if err != nil || again.Registration.Token != secret || again.HTTP.Token != secret {
 			t.Errorf("%q: %v in\n%s", secret, err, printed)
 		}
@@ -193,7 +193,7 @@ func FuzzSecret(f *testing.F) {
 		if err := os.WriteFile(path, []byte(before+secret+after), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := config.Load(path, true, nil, nil)
+		_, err := config.Load(path, true, nil, nil, readURLs)
 		// Elsewhere it is no secret: of a key, a path or a name an error says what it found.
 		if err != nil && strings.Contains(err.Error(), secret) && !slices.ContainsFunc(strings.Split(err.Error(), "\n"), notAboutSecrets(secret)) {
 			t.Errorf("%q: %v", before+secret+after, err)

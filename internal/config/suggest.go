@@ -44,7 +44,7 @@ func nearest(name string, known []string, part func(string) string) []string {
 
 func lastWord(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
-// distance counts the letters to add, drop, replace or swap with a neighbour
+// distance counts the letters to add, drop, replace or swap with a neighbor
 // to make b from a (the optimal string alignment distance).
 func distance(a, b string) int {
 	older := make([]int, len(b)+1)

@@ -8,20 +8,20 @@ import (
 
 // table is the table of keys, indexed.
 type table struct {
-	keys     []key
-	byPath   map[string]key
-	sections map[string]bool // "wake", since there is "wake.attempts"
-	guarded  map[string]bool // sections that have a secret
+	keys        []key
+	byPath      map[string]key
+	sections    map[string]bool // "wake", since there is "wake.attempts"
+	withSecrets map[string]bool // sections that have a secret
 }
 
 func newTable() table {
-	t := table{keys: keys(), byPath: map[string]key{}, sections: map[string]bool{}, guarded: map[string]bool{}}
+	t := table{keys: keys(), byPath: map[string]key{}, sections: map[string]bool{}, withSecrets: map[string]bool{}}
 	for _, k := range t.keys {
 		t.byPath[k.path] = k
 		if section, _, ok := strings.Cut(k.path, "."); ok {
 			t.sections[section] = true
-			if k.secrecy != open {
-				t.guarded[section] = true
+			if k.secret != notSecret {
+				t.withSecrets[section] = true
 			}
 		}
 	}

@@ -11,10 +11,11 @@ import (
 	"strconv"
 	"strings"
 
-	"nightporter/internal/fair"
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
-	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 	"nightporter/internal/privilege"
+	"nightporter/internal/wakefilter"
 )
 
 // maxInterfaceName is IFNAMSIZ of linux/if.h without the final zero.
@@ -76,9 +77,9 @@ const (
 	maxToken = 256
 )
 
-// mask is printed in place of a secret. It is refused as a secret, so that a
+// redacted is printed in place of a secret. It is refused as a secret, so that a
 // printed configuration that became a file never runs with a known one.
-const mask = notify.Hidden
+const redacted = notifyconf.Hidden
 
 // token reads a secret of at least so many bytes, or "".
 func token(least int) codec[string] {
@@ -90,8 +91,8 @@ func token(least int) codec[string] {
 	c := text("text", expected, func(s string) bool { return s == "" || len(s) >= least && len(s) <= maxToken })
 	read := c.read
 	c.read = func(p place, raw any) (string, bool) {
-		if raw == mask {
-			return "", p.wrong(raw, "the token itself: "+mask+" is printed in its place")
+		if raw == redacted {
+			return "", p.wrong(raw, "the token itself: "+redacted+" is printed in its place")
 		}
 		return read(p, raw)
 	}
@@ -140,12 +141,12 @@ func digits(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
-func mac() codec[machine.MAC] {
+func mac() codec[ether.MAC] {
 	return parsed("MAC", "the MAC address of one machine, such as d8:cb:8a:39:be:a1",
-		func(s string) (machine.MAC, bool) {
-			m, err := machine.ParseMAC(s)
+		func(s string) (ether.MAC, bool) {
+			m, err := ether.ParseMAC(s)
 			return m, err == nil && m.Unicast()
-		}, func(m machine.MAC) any { return m.String() })
+		}, func(m ether.MAC) any { return m.String() })
 }
 
 // network reads a CIDR, or one address. Bits beyond the prefix are refused:
@@ -163,12 +164,12 @@ func network() codec[netip.Prefix] {
 
 // hours reads times of the day, as one text: without brackets it is the same in
 // a file, in the environment and as a flag.
-func hours() codec[fair.Hours] {
+func hours() codec[wakefilter.Hours] {
 	return parsed("times", "times of the day such as 23:00-07:00, several separated by commas",
-		func(s string) (fair.Hours, bool) {
-			h, err := fair.ParseHours(s)
+		func(s string) (wakefilter.Hours, bool) {
+			h, err := wakefilter.ParseHours(s)
 			return h, err == nil
-		}, func(h fair.Hours) any { return h.String() })
+		}, func(h wakefilter.Hours) any { return h.String() })
 }
 
 // hostAddress reads an address that a machine can have. What depends on the
@@ -181,3 +182,5 @@ func hostAddress() codec[netip.Addr] {
 			return a, err == nil && machine.IsHostAddress(a)
 		}, func(a netip.Addr) any { return a.String() })
 }
+
+func transport() codec[string] { return oneOf(TransportEthernet, TransportUDP) }

@@ -5,26 +5,27 @@ import (
 	"net/netip"
 	"path/filepath"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 // wakeMembers are the members of a machine's entry that say how it is woken.
 var wakeMembers = []string{"wake_mac", "wake_interface", "wake_transports", "wake_to", "wake_command"}
 
-// discardPort is where magic datagrams go by custom.
+// discardPort is the usual port of magic datagrams.
 const discardPort = 9
 
 // Bounds of a command, which has to fit in a line of a file.
 const (
-	maxArguments     = 64
-	maxCommandOctets = 4096
+	maxArguments    = 64
+	maxCommandBytes = 4096
 )
 
-// readWakePath reads what an entry says of the way in which its machine is woken.
+// readWakePath reads the members of an entry that say how its machine is woken.
 func readWakePath(e *entry, spec *machine.Spec) {
-	spec.WakeMAC = optional(e, "wake_mac", mac(), machine.MAC{})
+	spec.WakeMAC = optional(e, "wake_mac", mac(), ether.MAC{})
 	if spec.WakeMAC == spec.MAC {
-		spec.WakeMAC = machine.MAC{} // it says what is so anyway
+		spec.WakeMAC = ether.MAC{} // the default
 	}
 	spec.Path = machine.WakePath{
 		Interface:  optional(e, "wake_interface", interfaceName(), ""),
@@ -40,7 +41,7 @@ func readWakePath(e *entry, spec *machine.Spec) {
 	}
 }
 
-// checkWakePath refuses a path that leads nowhere.
+// checkWakePath refuses a path without a destination.
 func checkWakePath(e *entry, spec *machine.Spec) {
 	p := spec.Path
 	switch to := p.To.Addr(); {
@@ -53,8 +54,7 @@ func checkWakePath(e *entry, spec *machine.Spec) {
 	}
 }
 
-// checkWakeMACs refuses the card of one machine to wake another. at tells where
-// the entry of each machine stands.
+// checkWakeMACs refuses the card of one machine to wake another. at has the place of each entry.
 func checkWakeMACs(specs []machine.Spec, at []place) {
 	for i, s := range specs {
 		for j, other := range specs {
@@ -67,7 +67,7 @@ func checkWakeMACs(specs []machine.Spec, at []place) {
 }
 
 func showWakePath(s machine.Spec) (shown ordered) {
-	if s.WakeMAC != (machine.MAC{}) {
+	if s.WakeMAC != (ether.MAC{}) {
 		shown = append(shown, member{"wake_mac", s.WakeMAC.String()})
 	}
 	p := s.Path
@@ -86,10 +86,8 @@ func showWakePath(s machine.Spec) (shown ordered) {
 	return shown
 }
 
-func transport() codec[string] { return oneOf(TransportEthernet, TransportUDP) }
-
-// wakeTarget reads where a magic datagram is to go. A link-local address would need
-// an interface, which wake_interface is for.
+// wakeTarget reads the destination of a magic datagram. A link-local address would need an
+// interface.
 func wakeTarget() codec[netip.AddrPort] {
 	return parsed("IP:port", "a unicast or directed broadcast address with or without a port, such as 192.168.7.255, 192.168.7.255:7 or [2001:db8::7]:9",
 		func(s string) (netip.AddrPort, bool) {
@@ -102,8 +100,7 @@ func wakeTarget() codec[netip.AddrPort] {
 		}, func(to netip.AddrPort) any { return to.String() })
 }
 
-// command reads a program and its arguments. They are taken as they are: there is
-// no shell.
+// command reads a program and its arguments. There is no shell.
 func command() codec[[]string] {
 	read := func(p place, raw any) ([]string, bool) {
 		list, ok := raw.([]any)
@@ -113,7 +110,7 @@ func command() codec[[]string] {
 		if len(list) > maxArguments {
 			return nil, p.exceeds(len(list), "entries", maxArguments)
 		}
-		words, octets := make([]string, len(list)), 0
+		words, size := make([]string, len(list)), 0
 		for i, r := range list {
 			expected, fits := "text of printable characters, in quotes if it looks like a number", func(string) bool { return true }
 			if i == 0 {
@@ -121,10 +118,10 @@ func command() codec[[]string] {
 			}
 			word, good := text("text", expected, fits).read(p.entry(i), r)
 			words[i], ok = word, ok && good
-			octets += len(word)
+			size += len(word)
 		}
-		if ok && octets > maxCommandOctets {
-			ok = p.wrong(amount(fmt.Sprintf("%d octets", octets)), fmt.Sprintf("at most %d", maxCommandOctets))
+		if ok && size > maxCommandBytes {
+			ok = p.wrong(amount(fmt.Sprintf("%d bytes", size)), fmt.Sprintf("at most %d", maxCommandBytes))
 		}
 		return words, ok
 	}

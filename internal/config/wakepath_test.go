@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -13,13 +15,13 @@ import (
 
 // Each way to wake a machine, and how it is printed.
 func TestWakePaths(t *testing.T) {
-	own := machine.MAC{2, 0, 0, 0, 0, 1}
+	own := ether.MAC{2, 0, 0, 0, 0, 1}
 	for _, tt := range []struct {
 		given, printed string // printed is as given where it is empty
-		card           machine.MAC
+		card           ether.MAC
 		path           machine.WakePath
 	}{
-		{given: "wake_mac: 02:00:00:00:00:09", printed: `wake_mac: "02:00:00:00:00:09"`, card: machine.MAC{2, 0, 0, 0, 0, 9}},
+		{given: "wake_mac: 02:00:00:00:00:09", printed: `wake_mac: "02:00:00:00:00:09"`, card: ether.MAC{2, 0, 0, 0, 0, 9}},
 		{given: "wake_mac: 02-00-00-00-00-01", printed: "-"}, // it says what is so anyway
 		{given: "wake_interface: eth1", path: machine.WakePath{Interface: "eth1"}},
 		{given: "wake_transports: [udp]", path: machine.WakePath{Transports: []string{"udp"}}},
@@ -44,8 +46,8 @@ func TestWakePaths(t *testing.T) {
 			if diff := cmp.Diff(tt.path, m.Path, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
-			if want := m.WakeMAC; want == (machine.MAC{}) && m.Woken() != own || want != (machine.MAC{}) && m.Woken() != want {
-				t.Errorf("magic packets are for %v", m.Woken())
+			if want := m.WakeMAC; want == (ether.MAC{}) && m.MagicMAC() != own || want != (ether.MAC{}) && m.MagicMAC() != want {
+				t.Errorf("magic packets are for %v", m.MagicMAC())
 			}
 			printed := tt.printed
 			if printed == "" {

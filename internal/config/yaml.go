@@ -9,17 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ordered is a mapping that keeps its order.
-type ordered []member
-
-type member struct {
-	name  string
-	value any
-}
-
 // YAML returns the effective configuration as a file that Load reads. In place
 // of secrets (registration.token, http.token, the passwords of machines) it shows
-// "********", which Load refuses: whoever makes a file of it must fill them in.
+// "********", which Load refuses.
 func (c *Config) YAML() ([]byte, error) { return c.render(false, func(key) bool { return true }) }
 
 // ChangedYAML is YAML of those keys that do not have their default.
@@ -38,8 +30,8 @@ func (c *Config) render(secrets bool, of func(key) bool) ([]byte, error) {
 			continue
 		}
 		value := k.get(c)
-		if k.hide != nil && !secrets {
-			value = k.hide(value)
+		if k.redact != nil && !secrets {
+			value = k.redact(value)
 		}
 		root = root.put(k.path, value)
 	}
@@ -57,21 +49,6 @@ func (c *Config) render(secrets bool, of func(key) bool) ([]byte, error) {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
 	return b.Bytes(), nil
-}
-
-// put adds a value at a path of one or two names. Keys of one section stand
-// side by side in the table.
-func (o ordered) put(path string, value any) ordered {
-	section, name, nested := strings.Cut(path, ".")
-	if !nested {
-		return append(o, member{path, value})
-	}
-	last := len(o) - 1
-	if last < 0 || o[last].name != section {
-		o, last = append(o, member{section, ordered{}}), last+1
-	}
-	o[last].value = append(o[last].value.(ordered), member{name, value})
-	return o
 }
 
 // node makes a YAML node of what a codec shows. Lists of plain values are

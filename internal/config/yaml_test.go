@@ -169,7 +169,7 @@ func TestYAMLLoadsAgain(t *testing.T) {
 func TestMaskIsRefused(t *testing.T) {
 	c := load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!", "NIGHTPORTER_HTTP__TOKEN=swordfish"})
 	path := write(t, "config.yaml", effective(t, c))
-	_, err := config.Load(path, true, nil, nil)
+	_, err := config.Load(path, true, nil, nil, readURLs)
 	for _, key := range []string{"registration.token: ", "http.token: ", "machines[0].password: ", "machines[1].password: "} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("got %v, want an error of %s", err, key)
@@ -182,7 +182,7 @@ func TestMaskIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, revealed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := config.Load(path, true, nil, nil)
+	again, err := config.Load(path, true, nil, nil, readURLs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
-// Command configdoc writes docs/configuration.md from the table of keys and from the machine of
-// config.example.yaml; with -man FILE it writes the manual page nightporter.yaml(5) instead. Run it
-// at the top of the repository: make docs, make packages.
+// Command configdoc writes the keys into config.example.yaml, and docs/configuration.md from the
+// table of keys and from the machine of the example. With -man FILE it writes the manual page
+// nightporter.yaml(5) instead. Run it at the top of the repository: make docs, make packages.
 package main
 
 import (
@@ -23,7 +23,9 @@ func main() {
 	flag.Parse()
 	var err error
 	if *man == "" {
-		err = write(examplePath, pagePath)
+		if err = writeExample(examplePath); err == nil {
+			err = write(examplePath, pagePath)
+		}
 	} else {
 		err = writeManual(examplePath, *man, *source)
 	}
@@ -78,7 +80,7 @@ func render(machine string) string {
 	return b.String()
 }
 
-// title begins the table of a section.
+// title writes the title and the head of the table of a section.
 func title(b *strings.Builder, section string) {
 	if section == "" {
 		section = "general"
@@ -86,9 +88,9 @@ func title(b *strings.Builder, section string) {
 	fmt.Fprintf(b, "\n## %s\n\n| key | default | what it does |\n| --- | --- | --- |\n", section)
 }
 
-// cell is what the table says of a key.
+// cell returns the description of a key for the table.
 func cell(k config.Key) string {
-	text := strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(k.Help)
+	text := strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(sentence(k.Help))
 	if k.Env == "" {
 		text += " **[file only]**"
 	}
@@ -98,8 +100,8 @@ func cell(k config.Key) string {
 	return text
 }
 
-// machineOf returns the entry that shows every setting of a machine: it is the last
-// thing in the example, commented out.
+// machineOf returns the entry that shows every setting of a machine, the last part of the
+// example, without its comment signs.
 func machineOf(example string) (string, error) {
 	const begin = "\n#machines:\n"
 	at := strings.LastIndex(example, begin)

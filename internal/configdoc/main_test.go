@@ -34,6 +34,24 @@ func TestPageIsCurrent(t *testing.T) {
 	}
 }
 
+// The example has every key of the table, with its help and its default.
+func TestExampleIsCurrent(t *testing.T) {
+	b, err := os.ReadFile(top + examplePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := withKeys(string(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(b) != want {
+		t.Errorf("%s is not what the table of keys says: make docs writes it again", examplePath)
+	}
+	if _, err := withKeys("wake:\n"); err == nil {
+		t.Error("no error for an example without titles")
+	}
+}
+
 func TestMachineOf(t *testing.T) {
 	for _, tc := range []struct{ example, want, err string }{
 		{"#a\n#machines:\n#  - {name: nas}\n\n#machines:\n#  # its name\n#  - name: tower\n", "machines:\n  # its name\n  - name: tower\n", ""},

@@ -54,9 +54,9 @@ func writeKeys(p *roff.Page) {
 	}
 }
 
-// notes is what the page says of a key.
+// notes returns the description of a key.
 func notes(k config.Key) string {
-	text := k.Help + "."
+	text := sentence(k.Help)
 	if k.Env == "" {
 		text += " Only a file can hold it."
 	} else {
@@ -69,20 +69,20 @@ func notes(k config.Key) string {
 }
 
 const manualHead = `The configuration is a file in YAML. It may be empty or missing: each key has a default,
-which stands behind it below. Nothing has to be configured but the machines that do not register.
+which is shown below. Only the machines that do not register must be configured.
 
-Keys come from the defaults, the file, the environment and flags of nightporter-serve(1); what is
-later in this list wins. The variable of a key is named with it: it has two underscores between
-levels, and commas between the entries of a list. The flag of wake.attempts is ` + "`--wake.attempts`" + `.
-Secrets belong into ` + "`" + config.DefaultEnvironment + "`" + `, mode 600, which systemd reads.
+Values come from the defaults, the file, the environment and flags of nightporter-serve(1); the
+last of these wins. The variable of a key is shown with it: it has two underscores between
+levels. Its value has commas between the entries of a list. The flag of wake.attempts is ` + "`--wake.attempts`" + `.
+Secrets belong in ` + "`" + config.DefaultEnvironment + "`" + `, mode 600, which systemd reads.
 
-` + "`nightporter check`" + ` says whether the configuration is right, and what then holds.
-` + "`systemctl reload nightporter`" + ` takes it over. A bad file changes nothing.
+` + "`nightporter check`" + ` checks the configuration, and prints the values in effect.
+` + "`systemctl reload nightporter`" + ` applies a changed file. A file with an error changes nothing.
 
-Durations have a unit: 10s, 5m, 1h30m. A single value is taken for a list of one. An unknown key is
+Durations have a unit: 10s, 5m, 1h30m. A single value is a list of one. An unknown key is
 an error.`
 
-const manualMachines = `The machines that are known without registering, and what is said of machines that do. This
+const manualMachines = `Machines that are known without registering, and settings of machines that register. This
 entry shows every setting of a machine:`
 
 const manualExample = `machines:

@@ -1,13 +1,13 @@
 package main
 
-// head is what the page says before its tables.
+// head is the beginning of the page, before its tables.
 const head = `# Configuration
 
 <!-- Written by internal/configdoc from the table of keys: change that, and run make docs. -->
 
-Nothing has to be configured but the [machines](#machines) that do not register. ` + "`nightporter check`" + `
-says whether the configuration is right, and what then holds; ` + "`nightporter check --changed`" + ` prints
-only what differs from the defaults.
+Only the [machines](#machines) that do not register must be configured. ` + "`nightporter check`" + ` checks
+the configuration and prints the values in effect; ` + "`nightporter check --changed`" + ` prints only
+what differs from the defaults.
 
 | from | form | wins over |
 | --- | --- | --- |
@@ -15,24 +15,25 @@ only what differs from the defaults.
 | environment | ` + "`NIGHTPORTER_WAKE__ATTEMPTS=3`" + `: two underscores between levels, commas between the entries of a list | the file |
 | flag | ` + "`--wake.attempts 3`" + ` | the environment |
 
-* Only the file can hold ` + "`machines`" + ` and what is marked **[file only]**. Secrets are not for the
+* ` + "`machines`" + ` and keys marked **[file only]** can only be set in the file. Secrets are not for the
   command line: [where they belong](install.md#user-privileges-and-secrets).
 * ` + "`sudo systemctl reload nightporter`" + ` (or SIGHUP) reads the file again, without dropping a claim. A
-  bad file changes nothing. What is marked **[restart]** keeps its old value until a restart.
-* Durations are written with their unit: ` + "`10s`, `5m`, `1h30m`" + `. A single value is taken for a list of
+  file with an error changes nothing. A key marked **[restart]** keeps its old value until a
+  restart.
+* Durations are written with their unit: ` + "`10s`, `5m`, `1h30m`" + `. A single value is a list of
   one: ` + "`interfaces: eth0`" + `. An unknown key is an error, with a suggestion.
-* [config.example.yaml](../config.example.yaml) has the same as a file to start from.
+* [config.example.yaml](../config.example.yaml) has the same keys, as a file to start from.
 
 **The five that people need first:** ` + "`machines`, `wake.local`, `notify.urls`, `wake.timeout`" + ` with
 ` + "`wake.attempts`, and `interfaces`" + `. All others are for special cases.
 `
 
-// machines is what the page says of a machine; its argument is the example.
+// machines is the part about machines; its argument is the example.
 const machines = `
 ## machines
 
-The machines that are known without registering, and what is said of machines that do. The short
-form is enough for most:
+Machines that are known without registering, and settings of machines that register. The short form
+is enough for most:
 
 ` + "```yaml" + `
 machines:

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/listen"
@@ -22,23 +22,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// Daemon is the porter with the servers for registration and HTTP, its journal and
-// its notifier. Make it with New, then Run it.
-type Daemon struct {
-	porter    *porter.Porter
-	conf      *config.Config
-	log       *slog.Logger
-	level     *slog.LevelVar
-	registrar *registration.Server
-	listeners []net.Listener
-	journal   *journal.Journal
-	notifier  *notify.Notifier
-	web       *web.Server
-	metrics   *metrics.Metrics
-}
-
-// New opens every socket that conf asks for, or none: its error names what is
-// missing. level follows conf at each reload.
+// New opens every socket of conf, or none: its error names what is missing. level is set at
+// each reload.
 func New(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (*Daemon, error) {
 	d := &Daemon{conf: conf, log: log, level: level}
 	if err := d.open(version); err != nil {
@@ -51,17 +36,7 @@ func New(conf *config.Config, version string, log *slog.Logger, level *slog.Leve
 func (d *Daemon) open(version string) error {
 	conf, log := d.conf, d.log
 	reg := prometheus.NewRegistry()
-	m, err := metrics.New(reg, metrics.Source{
-		Machines: func() []machine.Status { return d.porter.Machines() },
-		Drops:    func() map[string]uint64 { return d.porter.Drops() },
-		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
-		Guarded:  func() bool { return d.porter.Guard().Active },
-		// Read at each scrape: a host begins to forward when containers are
-		// installed on it, long after we have started.
-		GuardNeeded: func() bool { return d.porter.GuardNeeded() },
-		Ready:       func() bool { return d.porter.Ready() == nil },
-		Stored:      func() bool { return d.porter.Storage().Healthy },
-	})
+	m, err := metrics.New(reg, d.source())
 	if err != nil {
 		return err
 	}
@@ -77,7 +52,7 @@ func (d *Daemon) open(version string) error {
 				return
 			}
 			m.RegistrationRejected(c.Outcome.String())
-			if c.Noted {
+			if c.Logged {
 				d.porter.Refused(c.Peer, c.MAC, c.Text)
 			}
 		},
@@ -90,7 +65,7 @@ func (d *Daemon) open(version string) error {
 		d.listeners = append(d.listeners, ln)
 	}
 	d.web, err = web.New(web.Options{
-		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
+		Backend: d.porter, Gatherer: reg, Registerer: reg, Log: log,
 		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Access: access(conf), Version: version,
 		Look: look(conf), Networks: d.networks, Registration: conf.Registration.Listen,
 		SourceOf: ratelimit.Locate(lan.Locate).Source,
@@ -101,7 +76,7 @@ func (d *Daemon) open(version string) error {
 	if err := d.web.Listen(context.Background()); err != nil {
 		return err
 	}
-	// From here on something of an earlier run is changed.
+	// From here on the state of an earlier run is changed.
 	var past journal.Past
 	if d.journal, past, err = journal.Open(conf.StateDir, log); err != nil {
 		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
@@ -115,6 +90,21 @@ func (d *Daemon) open(version string) error {
 	return d.porter.MountGuard()
 }
 
+// source returns what the metrics read at each scrape.
+func (d *Daemon) source() metrics.Source {
+	return metrics.Source{
+		Machines: func() []machine.Status { return d.porter.Machines() },
+		Drops:    func() map[string]uint64 { return d.porter.Drops() },
+		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
+		Guarded:  func() bool { return d.porter.Guard().Active },
+		// Read at each scrape: a host begins to forward when containers are installed on
+		// it, perhaps long after the start.
+		GuardNeeded: func() bool { return d.porter.GuardNeeded() },
+		Ready:       func() bool { return d.porter.Ready() == nil },
+		Stored:      func() bool { return d.porter.Storage().Healthy },
+	}
+}
+
 func registrarConfig(conf *config.Config) registration.Config {
 	return registration.Config{
 		Timeout:        conf.Registration.Timeout,
@@ -125,9 +115,9 @@ func registrarConfig(conf *config.Config) registration.Config {
 	}
 }
 
-// turns returns how many registrations of one source are decided at a time. Under
-// self a source registers one machine, itself, and what it asks for may take
-// seconds. Otherwise it may speak for several.
+// turns returns how many registrations of one source are checked at a time. Under trust self
+// a source registers only itself, and the check may take seconds. Otherwise it may
+// register several machines.
 func turns(r config.Registration) int {
 	if r.Trust == config.TrustSelf {
 		return 1
@@ -139,10 +129,10 @@ func access(conf *config.Config) web.Access {
 	return web.Access{Token: conf.HTTP.Token, Hosts: conf.HTTP.Hosts}
 }
 
-// look is what the configuration says of the status page.
+// look returns the settings of the status page.
 func look(conf *config.Config) web.Look {
 	l := web.Look{
-		Links: conf.HTTP.Links, Machines: make(map[machine.MAC]web.MachineLook, len(conf.Pages)),
+		Links: conf.HTTP.Links, Machines: make(map[ether.MAC]web.MachineLook, len(conf.Pages)),
 		Price: web.Price{Amount: conf.Energy.Price.Amount, Currency: conf.Energy.Price.Currency},
 	}
 	for mac, page := range conf.Pages {
@@ -151,35 +141,8 @@ func look(conf *config.Config) web.Look {
 	return l
 }
 
-func (d *Daemon) networks() []web.Network {
-	known := d.porter.Networks()
-	all := make([]web.Network, len(known))
-	for i, n := range known {
-		all[i] = web.Network{Name: n.Name, Addresses: n.Prefixes}
-	}
-	return all
-}
-
-// Close closes the sockets of a daemon that is not run.
-func (d *Daemon) Close() {
-	if d.web != nil {
-		d.web.Close()
-	}
-	for _, ln := range d.listeners {
-		ln.Close()
-	}
-	if d.porter != nil {
-		d.porter.Close()
-	}
-	if d.journal != nil {
-		if err := d.journal.Close(); err != nil {
-			d.log.Error("the journal is not complete", "event", "journal_incomplete", "err", err)
-		}
-	}
-}
-
-// Run works until ctx ends, and returns nil then, with every claim released
-// within 2 s. It returns an error when a part of it fails.
+// Run works until ctx ends, releases every claim within 2 s, and returns nil. It returns an
+// error when a part fails.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.Close()
 	g, ctx := errgroup.WithContext(ctx)
@@ -197,8 +160,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Reload loads the configuration anew, and logs what has to wait for a restart. An
-// error means that the old one stays.
+// Reload loads the configuration and applies it. It logs which keys need a restart. After an
+// error the old configuration stays.
 func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)) error {
 	conf, err := load()
 	var restart []string
@@ -217,8 +180,8 @@ func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)
 	return nil
 }
 
-// takeOver takes over what may change without dropping a claim, and returns the keys
-// that have to wait for a restart.
+// takeOver applies the keys that may change without a restart, and returns the changed keys
+// that need one.
 func (d *Daemon) takeOver(ctx context.Context, conf *config.Config) ([]string, error) {
 	restart, err := d.porter.Reload(ctx, conf)
 	if err != nil {

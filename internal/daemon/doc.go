@@ -1,4 +1,4 @@
-// Package daemon is the process: it wires the porter to the registration server,
-// the HTTP server, the journal and the notifier, takes over new configurations, and
-// reports to the service manager.
+// Package daemon is the process. It connects the porter with the registration server, the
+// HTTP server, the journal and the notifier, reloads the configuration, and reports to the
+// service manager (systemd).
 package daemon

@@ -9,8 +9,8 @@ import (
 	"nightporter/internal/lan"
 )
 
-// logReady logs that the daemon is ready, once there is an interface to work on, and until
-// then what it waits for.
+// logReady logs that the daemon is ready once an interface works. Before that it logs what
+// the daemon waits for.
 func (d *Daemon) logReady(ctx context.Context) {
 	select {
 	case <-d.porter.Started():
@@ -54,8 +54,8 @@ func describe(attached []lan.Network) string {
 	return strings.Join(all, ", ")
 }
 
-// pageOf returns where the status page is to be found, or nothing if it is not served. With
-// a web configuration it may be HTTP or HTTPS, and has no scheme.
+// pageOf returns the address of the status page, or "" if it is not served. With a web
+// configuration it may be HTTP or HTTPS, and the address has no scheme.
 func pageOf(conf config.HTTP, attached []lan.Network) string {
 	if len(conf.Listen) == 0 {
 		return ""
@@ -74,7 +74,7 @@ func pageOf(conf config.HTTP, attached []lan.Network) string {
 	return "http://" + address
 }
 
-// hostOf returns the first of our addresses that others can use, IPv4 before IPv6.
+// hostOf returns the first of our addresses that other hosts can use, IPv4 before IPv6.
 func hostOf(attached []lan.Network) string {
 	host := ""
 	for _, n := range attached {

@@ -19,15 +19,15 @@ func startOf(version string, past *journal.Past) journal.Event {
 	return e
 }
 
-// showReload has the API, the page and the events tell how a reload ended. restart are
-// the keys that wait for a restart.
+// showReload shows the result of a reload in the API, on the page and as an event. restart
+// has the keys that need a restart.
 func (d *Daemon) showReload(err error, restart []string) {
 	e := journal.Event{Kind: journal.Reloaded, At: time.Now()}
 	state := web.ConfigState{Healthy: true, Loaded: e.At, Restart: restart}
 	switch {
 	case err != nil:
-		state = d.web.Config() // goes on
-		state.Healthy, state.Reason = false, onOneLine(err)
+		state = d.web.Config() // the old configuration stays
+		state.Healthy, state.Reason = false, oneLine(err)
 		e.Kind, e.Reason = journal.ReloadFailed, state.Reason
 	case len(restart) > 0:
 		e.Reason = "only after a restart: " + strings.Join(restart, ", ")
@@ -36,14 +36,14 @@ func (d *Daemon) showReload(err error, restart []string) {
 	d.journal.Append(journal.Record{Event: e})
 }
 
-// shownFaults is how many errors of a configuration are shown.
-const shownFaults = 3
+// maxFaults is how many errors of a configuration are shown.
+const maxFaults = 3
 
-// onOneLine says what is wrong with a configuration, whose error has a line for each value.
-func onOneLine(err error) string {
+// oneLine returns the error of a configuration, which has a line for each value, as one line.
+func oneLine(err error) string {
 	lines := strings.Split(err.Error(), "\n")
-	if more := len(lines) - shownFaults; more > 0 {
-		lines = append(lines[:shownFaults], fmt.Sprintf("and %d more", more))
+	if more := len(lines) - maxFaults; more > 0 {
+		lines = append(lines[:maxFaults], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, "; ")
 }

@@ -12,7 +12,7 @@ func TestOnOneLine(t *testing.T) {
 		"a\nb\nc":    "a; b; c",
 		"a\nb\nc\nd": "a; b; c; and 1 more",
 	} {
-		if got := onOneLine(errors.New(text)); got != want {
+		if got := oneLine(errors.New(text)); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package demo shows the main job: it builds a LAN in network namespaces, runs
-// the real daemon in it, puts a machine to sleep, connects to it with an
-// ordinary client, and tells what happens as it happens.
+// Package demo shows nightporter at work: it builds a LAN of network namespaces, runs the
+// daemon in it, puts a machine to sleep, connects to it with a client, and prints each step
+// when it happens.
 package demo
 
 import (
@@ -15,20 +15,19 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
-// Options says how to show it.
+// Options are the settings of a demo.
 type Options struct {
-	Exe   string // nightporter itself
+	Exe   string // path of the daemon's executable
 	Out   io.Writer
-	Color bool
-	Keep  bool // leave the LAN running until ctx ends
+	Color bool // write ANSI colors to Out
+	Keep  bool // keep the LAN running until ctx ends, with more machines
 }
 
-// The machine of the demo. It announces itself long before its service listens,
-// which falls between two of the client's SYN retransmissions, and has both
-// families of addresses.
+// The machine of the demo has an IPv4 and an IPv6 address. It announces them long before its
+// service listens, which is between two of the client's SYN retransmissions.
 var (
 	nas4    = netip.MustParseAddr("10.77.0.20")
 	nas6    = netip.MustParseAddr("fd77::20")
@@ -41,121 +40,120 @@ var (
 	}
 )
 
-// daemonConfig makes the demo short: asked so often, the machine counts as off 3 s
-// after its last answer.
+// daemonConfig makes the demo short: with this interval the machine counts as off 3 s after
+// its last answer.
 const daemonConfig = "probe: {interval: 200ms}\n"
 
-// keptConfig has a wake that fails fail after 2 s.
-const keptConfig = "wake: {attempts: 2, interval: 1s, timeout: 2s}\n"
+// keepConfig makes a wake fail after 2 d.
+const keepConfig = "wake: {attempts: 2, interval: 1s, timeout: 2s}\n"
 
-// connectTimeout is how patient the client is.
+// connectTimeout is the client's timeout.
 const connectTimeout = 30 * time.Second
 
-// show is one run of the demo.
-type show struct {
+// demo is one run of the demo.
+type demo struct {
 	*timeline
-	lan *lab.LAN
-	d   *rig.Daemon
-	nas *lab.Machine
+	lan    *lab.LAN
+	daemon *labdaemon.Daemon
+	nas    *lab.Machine
 }
 
-// Run shows the demo. It returns nil only if the client was served, over IPv4
-// and over IPv6.
+// Run runs the demo. It returns nil only if the client was served over IPv4 and over IPv6.
 func Run(ctx context.Context, o Options) (err error) {
 	dir, err := os.MkdirTemp("", "nightporter-demo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s := &show{timeline: newTimeline(o.Out, o.Color)}
-	defer s.run()()
-	// The LAN outlives an interruption by as long as the daemon takes to leave.
-	if s.lan, err = lab.New(context.WithoutCancel(ctx)); err != nil {
+	d := &demo{timeline: newTimeline(o.Out, o.Color)}
+	defer d.run()()
+	// After an interruption the daemon still needs the LAN to stop in order.
+	if d.lan, err = lab.New(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("build the LAN: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.lan.Close()) }()
-	s.say("lan", "a switch, a router, a client, the porter's host and a NAS, each in a network namespace")
+	defer func() { err = errors.Join(err, d.lan.Close()) }()
+	d.say("lan", "a switch, a router, a client, the porter's host and a NAS, each in a network namespace")
 	config := daemonConfig
 	if o.Keep {
-		config += keptConfig
+		config += keepConfig
 	}
-	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: config}); err != nil {
+	if d.daemon, err = labdaemon.Start(ctx, d.lan, dir, labdaemon.Options{Exe: o.Exe, Config: config}); err != nil {
 		return err
 	}
-	defer s.d.Kill()
-	s.say("porter", "nightporter runs on %s, %s", s.lan.Porter().Addr4(), s.lan.Porter().Addr6())
-	if s.nas, err = s.lan.AddMachine(sleeper); err != nil {
+	defer d.daemon.Kill()
+	d.say("porter", "nightporter runs on %s, %s", d.lan.Porter().Addr4(), d.lan.Porter().Addr6())
+	if d.nas, err = d.lan.AddMachine(sleeper); err != nil {
 		return err
 	}
-	s.say("nas", "is awake, serves SSH on %s and %s", nas4, nas6)
+	d.say("nas", "is awake, serves SSH on %s and %s", nas4, nas6)
 
-	ctx, stopTelling := context.WithCancel(ctx)
-	told := s.follow(ctx, s.d, s.nas)
-	defer func() { stopTelling(); <-told }()
+	ctx, stop := context.WithCancel(ctx)
+	stopped := d.follow(ctx, d.daemon, d.nas)
+	defer func() { stop(); <-stopped }()
 
-	before, err := s.d.Metrics(ctx)
+	before, err := d.daemon.Metrics(ctx)
 	if err != nil {
 		return err
 	}
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		if err := s.night(ctx, ip); err != nil {
+		if err := d.sleepAndWake(ctx, ip); err != nil {
 			return err
 		}
 	}
-	if err := s.metrics(ctx, before); err != nil {
+	if err := d.metrics(ctx, before); err != nil {
 		return err
 	}
 	if o.Keep {
-		return s.keep(ctx)
+		return d.keep(ctx)
 	}
-	return s.stop(ctx)
+	return d.stop(ctx)
 }
 
-// night lets the machine sleep, and a client wake it at one of its addresses.
-func (s *show) night(ctx context.Context, ip netip.Addr) error {
+// sleepAndWake puts the machine to sleep and has a client wake it at one of its addresses.
+func (d *demo) sleepAndWake(ctx context.Context, ip netip.Addr) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	family := "IPv4"
 	if ip.Is6() {
 		family = "IPv6"
 	}
-	s.title("A night, and a knock over " + family)
-	seen := s.d.Log.Len()
+	d.title("Sleep, and a knock over " + family)
+	seen := d.daemon.Log.Len()
 	body := fmt.Sprintf(`{"mac":%q,"name":"nas","monitor":[{"ip":%q,"port":["22/tcp"]},{"ip":%q,"port":["22/tcp"]}]}`,
-		s.nas.MAC(), nas4, nas6)
-	s.say("nas", "registers with the porter: I am about to sleep, wake me for SSH")
-	answer, err := s.d.Register(ctx, s.nas.Host, body)
+		d.nas.MAC(), nas4, nas6)
+	d.say("nas", "registers with the porter: it is about to sleep, SSH is to wake it")
+	answer, err := d.daemon.Register(ctx, d.nas.Host, body)
 	if err != nil {
 		return err
 	}
 	if answer != "OK." {
 		return fmt.Errorf("the porter refused the registration: %s", answer)
 	}
-	if err := s.nas.SleepAfter(500 * time.Millisecond); err != nil {
+	if err := d.nas.SleepAfter(500 * time.Millisecond); err != nil {
 		return err
 	}
-	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "settling", "asleep", "")); err != nil {
+	if _, err := d.daemon.Log.Wait(ctx, seen, labdaemon.Moved("nas", "settling", "asleep", "")); err != nil {
 		return err
 	}
-	if err := s.connect(ctx, ip); err != nil {
+	if err := d.connect(ctx, ip); err != nil {
 		return fmt.Errorf("the client was not served: %w", err)
 	}
-	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", "")); err != nil {
+	if _, err := d.daemon.Log.Wait(ctx, seen, labdaemon.Moved("nas", "arriving", "awake", "")); err != nil {
 		return err
 	}
-	if _, err := s.d.Log.Wait(ctx, seen, rig.Is("replayed")); err != nil {
+	if _, err := d.daemon.Log.Wait(ctx, seen, labdaemon.Is("replayed")); err != nil {
 		return err
 	}
-	return s.caughtUp(ctx, s.d.Log.Len())
+	return d.caughtUp(ctx, d.daemon.Log.Len())
 }
 
-// connect is the client. It tries once, like most programs.
-func (s *show) connect(ctx context.Context, ip netip.Addr) error {
+// connect is the client. It connects once, without a retry of its own.
+func (d *demo) connect(ctx context.Context, ip netip.Addr) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	client, to := s.lan.Client(), netip.AddrPortFrom(ip, 22).String()
+	client, to := d.lan.Client(), netip.AddrPortFrom(ip, 22).String()
 	began := time.Now()
-	s.say("client", "connects to %s", to)
+	d.say("client", "connects to %s", to)
 	conn, err := client.Dial(ctx, "tcp", to)
 	if err != nil {
 		return err
@@ -170,20 +168,20 @@ func (s *show) connect(ctx context.Context, ip netip.Addr) error {
 		return err
 	}
 	if string(hello) != lab.Banner(sleeper.Name) {
-		return fmt.Errorf("a stranger answered: %q", hello)
+		return fmt.Errorf("found the banner %q, expected that of %s", hello, sleeper.Name)
 	}
-	s.sayAt(at, "client", fmt.Sprintf("is connected to %q with its first attempt, %v after it began", sleeper.Name, at.Sub(began).Round(time.Millisecond)))
-	ready, err := s.ready(ip)
+	d.sayAt(at, "client", fmt.Sprintf("is connected to %q with its first attempt, %v after its SYN", sleeper.Name, at.Sub(began).Round(time.Millisecond)))
+	ready, err := d.ready(ip)
 	if err != nil {
 		return err
 	}
-	s.sayAt(at, "client", fmt.Sprintf("handover: service ready -> client connected: %.1f ms", float64(at.Sub(ready).Microseconds())/1000))
+	d.sayAt(at, "client", fmt.Sprintf("handover: service ready -> client connected: %.1f ms", float64(at.Sub(ready).Microseconds())/1000))
 	return nil
 }
 
-// ready tells when the service at ip began to listen this night.
-func (s *show) ready(ip netip.Addr) (time.Time, error) {
-	for _, e := range slices.Backward(s.nas.Log()) {
+// ready returns when the service at ip last began to listen.
+func (d *demo) ready(ip netip.Addr) (time.Time, error) {
+	for _, e := range slices.Backward(d.nas.Log()) {
 		if e.Kind == lab.ServiceUp && e.Service.Addr == ip {
 			return e.Time, nil
 		}
@@ -191,26 +189,26 @@ func (s *show) ready(ip netip.Addr) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("no service came up at %s", ip)
 }
 
-// metrics shows what changed for a scraper.
-func (s *show) metrics(ctx context.Context, before rig.Samples) error {
-	after, err := s.d.Metrics(ctx)
+// metrics prints the samples that changed since before.
+func (d *demo) metrics(ctx context.Context, before labdaemon.Samples) error {
+	after, err := d.daemon.Metrics(ctx)
 	if err != nil {
 		return err
 	}
-	s.title("What Prometheus sees")
+	d.title("Metrics that changed")
 	for _, line := range after.Changed(before, "nightporter_") {
 		if !strings.Contains(line, "_bucket{") {
-			s.line("  " + line)
+			d.line("  " + line)
 		}
 	}
 	return nil
 }
 
-// stop ends the daemon in good order.
-func (s *show) stop(ctx context.Context) error {
+// stop stops the daemon with SIGTERM.
+func (d *demo) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	code, err := s.d.Stop(ctx)
+	code, err := d.daemon.Stop(ctx)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("the daemon ended with exit code %d", code)
 	}

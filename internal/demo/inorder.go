@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// orderDelay is how long a line waits for earlier ones: the daemon's log and the machine are
-// read beside each other.
+// orderDelay is how long a line waits for lines of earlier times, since the daemon's log and
+// the machine's events are read concurrently.
 const orderDelay = 200 * time.Millisecond
 
 // inOrder prints lines in the order of their times.
@@ -24,7 +24,7 @@ type stampedLine struct {
 	text string
 }
 
-// put has a line printed that is about the moment at.
+// put adds a line with the time at.
 func (o *inOrder) put(at time.Time, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -35,7 +35,7 @@ func (o *inOrder) put(at time.Time, text string) {
 	o.waiting = slices.Insert(o.waiting, i, stampedLine{at, text})
 }
 
-// print prints what has waited for so long.
+// print prints the lines whose times are at least waited ago.
 func (o *inOrder) print(waited time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -50,7 +50,7 @@ func (o *inOrder) print(waited time.Duration) {
 	o.waiting = slices.Delete(o.waiting, 0, n)
 }
 
-// run prints lines as their time comes, until end is called, which prints what is left.
+// run prints each line orderDelay after its time, until end is called. end prints the rest.
 func (o *inOrder) run() (end func()) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {

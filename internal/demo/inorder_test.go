@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestInOrder: a line that is told late is printed where it belongs.
+// TestInOrder: lines are printed in the order of their times.
 func TestInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder

@@ -10,24 +10,25 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
+	"nightporter/internal/wait"
 )
 
-// keptAwake is how long a machine that was woken stays up in a demo that is kept.
-const keptAwake = time.Minute
+// awakeTime is how long a machine stays awake after a wake with --keep.
+const awakeTime = time.Minute
 
-// broken is the machine whose wake fails.
-const broken = "backup"
+// deadMachine is the name of the machine whose wake fails.
+const deadMachine = "backup"
 
-// more are the machines beside the first one, which sleep in a demo that is kept.
-func more() []lab.MachineConfig {
+// moreMachines are the machines of a demo with --keep, beside the first one.
+func moreMachines() []lab.MachineConfig {
 	sleeper := func(name, addr string, boot time.Duration) lab.MachineConfig {
 		return lab.MachineConfig{
 			Name: name, Addrs: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(addr), 24)}, Boot: boot, Announce: true,
 			Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}},
 		}
 	}
-	dead := sleeper(broken, "10.77.0.23", time.Second)
+	dead := sleeper(deadMachine, "10.77.0.23", time.Second)
 	dead.IgnoreMagic = lab.IgnoreAll
 	return []lab.MachineConfig{
 		sleeper("tower", "10.77.0.21", 4*time.Second),
@@ -36,13 +37,13 @@ func more() []lab.MachineConfig {
 	}
 }
 
-// keep leaves everything running until ctx ends, reachable from this host's loopback:
-// with several machines that sleep, one of which cannot be woken.
-func (s *show) keep(ctx context.Context) error {
-	s.title("More machines go to sleep, so that there is something to wake")
-	machines := []*lab.Machine{s.nas}
-	for _, cfg := range more() {
-		m, err := s.lan.AddMachine(cfg)
+// keep keeps the LAN running until ctx ends, reachable from this host's loopback, with
+// several machines that sleep. One of them cannot be woken.
+func (d *demo) keep(ctx context.Context) error {
+	d.title("More machines go to sleep")
+	machines := []*lab.Machine{d.nas}
+	for _, cfg := range moreMachines() {
+		m, err := d.lan.AddMachine(cfg)
 		if err != nil {
 			return err
 		}
@@ -52,38 +53,38 @@ func (s *show) keep(ctx context.Context) error {
 	defer cancel()
 	g, limited := errgroup.WithContext(limited)
 	for _, m := range machines {
-		g.Go(func() error { return s.putToSleep(limited, m) })
+		g.Go(func() error { return d.putToSleep(limited, m) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := s.failToWake(ctx); err != nil {
+	if err := d.failToWake(ctx); err != nil {
 		return err
 	}
-	if err := s.tellWhere(machines); err != nil {
+	if err := d.printAddresses(machines); err != nil {
 		return err
 	}
-	tired, ctx := errgroup.WithContext(ctx)
+	sleepers, ctx := errgroup.WithContext(ctx)
 	for _, m := range machines {
-		tired.Go(func() error { return s.sleepAgain(ctx, m) })
+		sleepers.Go(func() error { return d.sleepAgain(ctx, m) })
 	}
 	<-ctx.Done()
-	if err := tired.Wait(); err != nil {
+	if err := sleepers.Wait(); err != nil {
 		return err
 	}
-	return s.stop(context.WithoutCancel(ctx))
+	return d.stop(context.WithoutCancel(ctx))
 }
 
-// putToSleep registers a machine, and lets it sleep until it is claimed.
-func (s *show) putToSleep(ctx context.Context, m *lab.Machine) error {
-	seen := s.d.Log.Len()
+// putToSleep registers a machine, puts it to sleep and waits until it is claimed.
+func (d *demo) putToSleep(ctx context.Context, m *lab.Machine) error {
+	seen := d.daemon.Log.Len()
 	monitor := ""
 	for _, ip := range []netip.Addr{m.Addr4(), m.Addr6()} {
 		if ip.IsValid() {
 			monitor += fmt.Sprintf(`,{"ip":%q,"port":["22/tcp"]}`, ip)
 		}
 	}
-	answer, err := s.d.Register(ctx, m.Host, fmt.Sprintf(`{"mac":%q,"name":%q,"monitor":[%s]}`, m.MAC(), m.Name(), monitor[1:]))
+	answer, err := d.daemon.Register(ctx, m.Host, fmt.Sprintf(`{"mac":%q,"name":%q,"monitor":[%s]}`, m.MAC(), m.Name(), monitor[1:]))
 	if err != nil {
 		return err
 	}
@@ -93,36 +94,34 @@ func (s *show) putToSleep(ctx context.Context, m *lab.Machine) error {
 	if err := m.Sleep(ctx); err != nil {
 		return err
 	}
-	_, err = s.d.Log.Wait(ctx, seen, rig.Moved(m.Name(), "settling", "asleep", ""))
+	_, err = d.daemon.Log.Wait(ctx, seen, labdaemon.Moved(m.Name(), "settling", "asleep", ""))
 	return err
 }
 
-// failToWake has the porter try to wake the machine that is broken.
-func (s *show) failToWake(ctx context.Context) error {
+// failToWake has the porter try to wake the machine that does not wake.
+func (d *demo) failToWake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	seen := s.d.Log.Len()
-	status, body, err := s.d.Post(ctx, "/api/v1/machines/"+broken+"/wake")
+	seen := d.daemon.Log.Len()
+	status, body, err := d.daemon.Post(ctx, "/api/v1/machines/"+deadMachine+"/wake")
 	if err != nil {
 		return err
 	}
 	if status != http.StatusAccepted {
-		return fmt.Errorf("the porter does not wake %s: status %d: %s", broken, status, body)
+		return fmt.Errorf("the porter does not wake %s: status %d: %s", deadMachine, status, body)
 	}
-	_, err = s.d.Log.Wait(ctx, seen, rig.Moved(broken, "waking", "asleep", ""))
+	_, err = d.daemon.Log.Wait(ctx, seen, labdaemon.Moved(deadMachine, "waking", "asleep", ""))
 	return err
 }
 
-// sleepAgain lets a machine that was woken sleep again after a while, until ctx ends.
-func (s *show) sleepAgain(ctx context.Context, m *lab.Machine) error {
+// sleepAgain puts a machine back to sleep some time after each wake, until ctx ends.
+func (d *demo) sleepAgain(ctx context.Context, m *lab.Machine) error {
 	began := time.Now()
 	for e := range m.Events(ctx) {
 		if e.Kind != lab.NetworkUp || e.Time.Before(began) {
 			continue
 		}
-		select {
-		case <-time.After(keptAwake):
-		case <-ctx.Done():
+		if !wait.For(ctx, awakeTime) {
 			return nil
 		}
 		if m.State() != lab.Awake {
@@ -135,19 +134,20 @@ func (s *show) sleepAgain(ctx context.Context, m *lab.Machine) error {
 	return nil
 }
 
-// tellWhere prints what there is to look at, and to try.
-func (s *show) tellWhere(machines []*lab.Machine) error {
-	page, err := s.lan.Proxy(s.lan.Porter(), netip.AddrPortFrom(s.lan.Porter().Addr4(), rig.HTTPPort).String())
+// printAddresses prints the address of the page, commands to try, and an address for each
+// machine.
+func (d *demo) printAddresses(machines []*lab.Machine) error {
+	page, err := d.lan.Proxy(d.lan.Porter(), netip.AddrPortFrom(d.lan.Porter().Addr4(), labdaemon.HTTPPort).String())
 	if err != nil {
 		return err
 	}
-	s.title(fmt.Sprintf("It goes on running until Ctrl-C; a machine that was woken sleeps again after %v", keptAwake))
-	s.line(fmt.Sprintf("  open     http://%s/ and click Wake", page))
-	s.line(fmt.Sprintf("  type     nightporter status --watch --from %s", page))
-	s.line(fmt.Sprintf("           nightporter wake tower --wait 1m --from %s", page))
-	s.line(fmt.Sprintf("           nightporter events --follow --from %s", page))
+	d.title(fmt.Sprintf("It runs until Ctrl-C; a machine that was woken sleeps again after %v", awakeTime))
+	d.line(fmt.Sprintf("  open     http://%s/ and click Wake", page))
+	d.line(fmt.Sprintf("  type     nightporter status --watch --from %s", page))
+	d.line(fmt.Sprintf("           nightporter wake tower --wait 1m --from %s", page))
+	d.line(fmt.Sprintf("           nightporter events --follow --from %s", page))
 	for i, m := range machines {
-		knock, err := s.lan.Proxy(s.lan.Client(), netip.AddrPortFrom(m.Addr4(), 22).String())
+		knock, err := d.lan.Proxy(d.lan.Client(), netip.AddrPortFrom(m.Addr4(), 22).String())
 		if err != nil {
 			return err
 		}
@@ -155,8 +155,8 @@ func (s *show) tellWhere(machines []*lab.Machine) error {
 		if i > 0 {
 			label = ""
 		}
-		s.line(fmt.Sprintf("  %-8s curl -s telnet://%s    as the client of the LAN, to SSH of %s", label, knock, m.Name()))
+		d.line(fmt.Sprintf("  %-8s curl -s telnet://%s    as the client of the LAN, to SSH of %s", label, knock, m.Name()))
 	}
-	s.line(fmt.Sprintf("  metrics  http://%s/metrics", page))
+	d.line(fmt.Sprintf("  metrics  http://%s/metrics", page))
 	return nil
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 40}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
 	guest4   = netip.MustParseAddr("10.77.0.40")
 	guest6   = netip.MustParseAddr("fd77::40")
 )
@@ -28,9 +29,9 @@ func host() machine.Spec {
 	return s
 }
 
-// What a guest sends for its address is the owner's: nobody answers its tests, and the
+// What a guest sends for its address is the owner's: no test of it is answered, and the
 // reader is silent about that address at once, and about no other.
-func TestGuestSpeaks(t *testing.T) {
+func TestFrameOfAGuest(t *testing.T) {
 	accept := lantest.Segment(guestMAC, guest4, porter4, lan.ProbePort(1), lantest.SYN|lantest.ACK)
 	accept.FromPort = ssh.Number
 	for _, c := range []struct {
@@ -41,7 +42,7 @@ func TestGuestSpeaks(t *testing.T) {
 	}{
 		{"it tests its address", lantest.ARPProbe(guestMAC, guest4), guest4, "nas test 10.77.0.40"},
 		{"it tests its IPv6 address", lantest.DAD(guestMAC, guest6), guest6, "nas test fd77::40"},
-		{"it announces its address", lantest.ARPRequest(guestMAC, machine.Broadcast, guest4, guest4), guest4, "nas use 10.77.0.40"},
+		{"it announces its address", lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, guest4), guest4, "nas use 10.77.0.40"},
 		{"it answers our question", lantest.ARPReply(guestMAC, lantest.PorterMAC, guest4, porter4), guest4, "nas answer 10.77.0.40"},
 		{"it sends a packet", lantest.Segment(guestMAC, guest6, client6, 443, lantest.ACK), guest6, "nas packet fd77::40"},
 		{"it takes a connection", accept, guest4, "nas accept 10.77.0.40:22/tcp"},
@@ -75,15 +76,15 @@ func TestGuestAndHostAreTwo(t *testing.T) {
 		p    *lan.Packet
 		want []string
 	}{
-		{"the host uses the guest's address", lantest.ARPRequest(nasMAC, machine.Broadcast, guest4, guest4),
+		{"the host uses the guest's address", lantest.ARPRequest(nasMAC, ether.Broadcast, guest4, guest4),
 			[]string{"nas frame", "nas conflict 10.77.0.40 by " + nasMAC.String()}},
-		{"the guest uses the host's address", lantest.ARPRequest(guestMAC, machine.Broadcast, nas4, nas4),
+		{"the guest uses the host's address", lantest.ARPRequest(guestMAC, ether.Broadcast, nas4, nas4),
 			[]string{"nas frame", "nas conflict 10.77.0.20 by " + guestMAC.String()}},
 		{"the host answers for the guest", lantest.ARPReply(nasMAC, lantest.PorterMAC, guest4, porter4),
 			[]string{"nas frame", "nas conflict 10.77.0.40 by " + nasMAC.String()}},
-		{"the guest uses an address that is not known", lantest.ARPRequest(guestMAC, machine.Broadcast, free4, free4), []string{"nas frame"}},
+		{"the guest uses an address that is not known", lantest.ARPRequest(guestMAC, ether.Broadcast, free4, free4), []string{"nas frame"}},
 		{"the guest answers for one", lantest.ARPReply(guestMAC, lantest.PorterMAC, free4, porter4), []string{"nas frame"}},
-		{"the host uses one", lantest.ARPRequest(nasMAC, machine.Broadcast, free4, free4), []string{"nas frame from 10.77.0.99"}},
+		{"the host uses one", lantest.ARPRequest(nasMAC, ether.Broadcast, free4, free4), []string{"nas frame from 10.77.0.99"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, host())
@@ -106,8 +107,8 @@ func TestGuestAndHostAreTwo(t *testing.T) {
 	}
 }
 
-// A guest that tests its address does not contest it, although nobody defends that.
-func TestGuestDoesNotContest(t *testing.T) {
+// A guest that tests its address does not contest it, although that is not defended.
+func TestGuestTestIsNoContest(t *testing.T) {
 	h := newFixture(t, 8, host())
 	h.View().Address(guest4).Target().SetUndefended(true)
 	h.Handle(lantest.ARPProbe(guestMAC, guest4))
@@ -125,7 +126,7 @@ func TestGuestIsNotTheCard(t *testing.T) {
 	target.SetCardAnswers(true)
 	h.Handle(lantest.ARPReply(guestMAC, lantest.PorterMAC, guest4, porter4))
 	h.Handle(lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4))
-	if spoken := target.Spoken(target.Addrs()); !slices.Equal(spoken, []netip.Addr{guest4}) {
+	if spoken := target.Silenced(target.Addrs()); !slices.Equal(spoken, []netip.Addr{guest4}) {
 		t.Errorf("spoken for are %v", spoken)
 	}
 	if h.answers(guest4) || !h.answers(nas4) {
@@ -138,66 +139,66 @@ func TestPacketsForAGuest(t *testing.T) {
 	for _, passing := range []bool{true, false} {
 		h := newFixture(t, 16, host())
 		target := h.View().Address(guest4).Target()
-		if target.hold.Pass(); !passing {
+		if target.hold.HoldUnready(); !passing {
 			target.hold.Open(nil)
 		}
-		var to []machine.MAC
-		h.forward = func(_ *lan.Packet, mac machine.MAC) error { to = append(to, mac); return nil }
+		var to []ether.MAC
+		h.forward = func(_ *lan.Packet, mac ether.MAC) error { to = append(to, mac); return nil }
 		own := syn(guest4, 443)
 		own.Src = guestMAC
 		for _, p := range []*lan.Packet{syn(guest4, 443), syn(nas4, 443), syn(guest6, 443), own} {
 			h.Handle(p)
 		}
-		if want := []machine.MAC{guestMAC, nasMAC, guestMAC}; !slices.Equal(to, want) {
+		if want := []ether.MAC{guestMAC, nasMAC, guestMAC}; !slices.Equal(to, want) {
 			t.Errorf("passing %t: sent on to %v, want %v", passing, to, want)
 		}
 	}
 }
 
 // A question for a guest that came to us alone is passed on to the guest.
-func TestQuestionIsPassedOnToTheGuest(t *testing.T) {
+func TestRequestIsForwardedToTheGuest(t *testing.T) {
 	h := newFixture(t, 8, host())
 	target := h.View().Address(guest4).Target()
 	target.Silence(target.Addrs())
-	target.SetOurs(target.Addrs(), false)
+	target.SetGuarded(target.Addrs(), false)
 	target.hold.Open(nil)
 	frame, err := lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, guest4)
 	h.Handle(parsed(t, frame, err))
-	if len(h.sent) != 1 || machine.MAC(h.sent[0][:6]) != guestMAC {
+	if len(h.sent) != 1 || ether.MAC(h.sent[0][:6]) != guestMAC {
 		t.Errorf("sent %x", h.sent)
 	}
 }
 
 // The readers know the guests of those addresses at which a machine is asked. A machine
-// that is known by itself is nobody's guest, in whatever order they come.
+// of its own is no guest, in any order.
 func TestGuestsOfAView(t *testing.T) {
 	none := func(netip.Addr) bool { return false }
 	all := func(netip.Addr) bool { return true }
-	house, itself := NewTarget(host(), nil, nil), NewTarget(machine.Spec{MAC: guestMAC}, nil, nil)
+	hypervisor, itself := NewTarget(host(), nil, nil), NewTarget(machine.Spec{MAC: guestMAC}, nil, nil)
 	for _, first := range []bool{true, false} {
 		v := NewView(Rules{})
 		if first {
 			v.Add(itself, true, none)
 		}
-		v.Add(house, true, none)
-		v.AddGuests(house, true, all)
+		v.Add(hypervisor, true, none)
+		v.AddGuests(hypervisor, true, all)
 		if !first {
 			v.Add(itself, true, none)
 		}
-		if v.Target(guestMAC) != itself || v.Target(nasMAC) != house {
+		if v.Target(guestMAC) != itself || v.Target(nasMAC) != hypervisor {
 			t.Errorf("itself first %t: a machine is taken for a guest", first)
 		}
 	}
 	v := NewView(Rules{})
-	v.Add(house, true, none)
-	if v.AddGuests(house, true, none); v.Target(guestMAC) != nil {
+	v.Add(hypervisor, true, none)
+	if v.AddGuests(hypervisor, true, none); v.Target(guestMAC) != nil {
 		t.Error("a guest of an address that waits is known")
 	}
-	v.AddGuests(house, true, all)
-	if v.Target(guestMAC) != house {
+	v.AddGuests(hypervisor, true, all)
+	if v.Target(guestMAC) != hypervisor {
 		t.Error("a guest is not known")
 	}
-	want := []machine.MAC{nasMAC, guestMAC}
+	want := []ether.MAC{nasMAC, guestMAC}
 	if diff := cmp.Diff(want, v.Interest(nil).MACs, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("let through (-want +got):\n%s", diff)
 	}

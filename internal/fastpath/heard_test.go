@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // A machine may be up, and use the address that it speaks for. Not one more answer
@@ -25,7 +25,7 @@ func TestSpeakingSilencesItsAddressAtOnce(t *testing.T) {
 	}{
 		{"it tests its address", lantest.ARPProbe(nasMAC, nas4), nas4, nas6},
 		{"it tests its IPv6 address", lantest.DAD(nasMAC, nas6), nas6, nas4},
-		{"it announces its address", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), nas4, nas6},
+		{"it announces its address", lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, nas4), nas4, nas6},
 		{"it answers our probe", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), nas4, nas6},
 		{"it advertises its address", lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6), nas6, nas4},
 		{"it sends a packet", lantest.Segment(nasMAC, nas6, client6, 443, lantest.ACK), nas6, nas4},
@@ -51,7 +51,7 @@ func (h *fixture) mute(t *testing.T, ip netip.Addr) {
 	t.Helper()
 	n := len(h.sent)
 	questions := []*lan.Packet{
-		lantest.ARPRequest(clientMAC, machine.Broadcast, client4, ip), lantest.ARPRequest(clientMAC, lantest.PorterMAC, client4, ip),
+		lantest.ARPRequest(clientMAC, ether.Broadcast, client4, ip), lantest.ARPRequest(clientMAC, lantest.PorterMAC, client4, ip),
 		lantest.ARPProbe(intruderMAC, ip), lantest.ARPProbe(nasMAC, ip),
 	}
 	if ip.Is6() {
@@ -81,7 +81,7 @@ func TestMachineIsNeverAnswered(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	for _, p := range []*lan.Packet{
 		lantest.ARPProbe(nasMAC, nas4), lantest.DAD(nasMAC, nas6),
-		lantest.ARPRequest(nasMAC, machine.Broadcast, free4, nas4), lantest.Solicit(nasMAC, free6, nas6),
+		lantest.ARPRequest(nasMAC, ether.Broadcast, free4, nas4), lantest.Solicit(nasMAC, free6, nas6),
 	} {
 		h.Handle(p)
 	}
@@ -95,7 +95,7 @@ func TestMachineIsNeverAnswered(t *testing.T) {
 func TestFirmwareDoesNotSilence(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	h.Handle(&lan.Packet{Kind: lan.IP, Src: nasMAC})
-	h.Handle(lantest.ARPRequest(nasMAC, machine.Broadcast, free4, client4))
+	h.Handle(lantest.ARPRequest(nasMAC, ether.Broadcast, free4, client4))
 	h.Handle(lantest.ARPReply(nasMAC, lantest.PorterMAC, free4, porter4))
 	if !h.answers(nas4) || !h.answers(nas6) {
 		t.Error("the machine is not answered for any more")
@@ -142,9 +142,9 @@ func TestReaderKnowsTheCard(t *testing.T) {
 		{"it answers our ping", pong(nas4, porter4), []string{"nas echo 10.77.0.20"}, true},
 		{"it advertises unasked", &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC, Dst: lantest.PorterMAC, From: nas6, SenderMAC: nasMAC, Target: nas6},
 			[]string{"nas use fd77::20"}, false},
-		{"it advertises to all", lantest.Advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
-		{"it announces itself by a reply", lantest.ARPReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
-		{"it announces itself", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
+		{"it advertises to all", lantest.Advertise(nasMAC, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
+		{"it announces itself by a reply", lantest.ARPReply(nasMAC, ether.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
+		{"it announces itself", lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
 		{"it asks us", lantest.ARPRequest(nasMAC, lantest.PorterMAC, nas4, porter4), []string{"nas use 10.77.0.20"}, false},
 		{"it tests its address", lantest.ARPProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, false},
 		{"it sends a packet", lantest.IP(lan.UDP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
@@ -211,7 +211,7 @@ func TestRepliesToProbes(t *testing.T) {
 	}
 }
 
-// While packets are held for a machine that is up, what neighbours hear of it is
+// While packets are held for a machine that is up, what neighbors hear of it is
 // reported: they may send the next packet to it.
 func TestDiversion(t *testing.T) {
 	for _, c := range []struct {
@@ -219,14 +219,14 @@ func TestDiversion(t *testing.T) {
 		p    *lan.Packet
 		want bool
 	}{
-		{"it announces itself", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), true},
+		{"it announces itself", lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, nas4), true},
 		{"it answers a client", lantest.ARPReply(nasMAC, clientMAC, nas4, client4), true},
 		{"it answers us", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), false},
 	} {
 		h := newFixture(t, 8, nas())
 		for _, passing := range []bool{false, true} {
 			if passing {
-				h.View().targets[nasMAC].hold.Pass()
+				h.View().targets[nasMAC].hold.HoldUnready()
 			}
 			h.Handle(c.p)
 			if got := slices.Contains(h.seen(), "nas diversion"); got != (passing && c.want) {

@@ -9,95 +9,95 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 const (
-	// maxHosts bounds how many other hosts are known: a flood of invented ones must not
-	// fill the memory. It pushes out those that were not heard since.
+	// maxHosts bounds the remembered hosts, so that a flood of invented ones does not fill
+	// the memory. The hosts that were heard least recently are dropped.
 	maxHosts = 512
 
-	// newHosts and newHostsAtOnce ration, in hosts a second, those that were not known: a
-	// flood of invented ones takes a minute to push out a host that is silent.
-	newHosts       = 4
-	newHostsAtOnce = 128
+	// newHostRate and newHostBurst limit new hosts, in hosts per second: a flood of invented
+	// ones takes a minute to displace a silent host.
+	newHostRate  = 4
+	newHostBurst = 128
 )
 
 // Host is another host on the LAN.
 type Host struct {
-	MAC machine.MAC
+	MAC ether.MAC
 	IP  netip.Addr
 }
 
-// hosts are the other hosts on the LAN, as they were heard by ARP and neighbour
-// discovery: of each MAC the latest address of a family, however many it speaks for.
+// hosts are the other hosts on the LAN that sent ARP or neighbor discovery: for each MAC the
+// latest address of a family, however many it has.
 type hosts struct {
-	mu             sync.Mutex
-	fresh          *rate.Limiter
-	clock          uint64            // counts what was heard
-	recent, before map[hostKey]heard // before is dropped when recent is half of maxHosts
+	mu            sync.Mutex
+	newHosts      *rate.Limiter
+	clock         uint64                // counts frames
+	recent, older map[hostKey]heardHost // older is dropped when recent is half of maxHosts
 }
 
 type hostKey struct {
-	mac machine.MAC
-	six bool
+	mac  ether.MAC
+	ipv6 bool
 }
 
-type heard struct {
+type heardHost struct {
 	ip netip.Addr
 	at uint64
 }
 
-func (h *hosts) note(ip netip.Addr, mac machine.MAC) {
+func (h *hosts) note(ip netip.Addr, mac ether.MAC) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := hostKey{mac, ip.Is6()}
 	if _, known := h.recent[key]; !known {
-		if _, known = h.before[key]; !known && !h.fresh.Allow() {
+		if _, known = h.older[key]; !known && !h.newHosts.Allow() {
 			return
 		}
 		if len(h.recent) >= maxHosts/2 {
-			h.recent, h.before = make(map[hostKey]heard), h.recent
+			h.recent, h.older = make(map[hostKey]heardHost), h.recent
 		}
 	}
 	h.clock++
-	h.recent[key] = heard{ip, h.clock}
+	h.recent[key] = heardHost{ip, h.clock}
 }
 
-// Hosts returns the other hosts that were heard on the LAN, with an address of the
-// family each, the latest first and at most so many.
-func (r *Reader) Hosts(six bool, most int) []Host {
+// Hosts returns at most limit other hosts on the LAN with an address of the family each, the
+// latest first.
+func (r *Reader) Hosts(ipv6 bool, limit int) []Host {
 	h := &r.hosts
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	latest := maps.Clone(h.before)
+	latest := maps.Clone(h.older)
 	maps.Copy(latest, h.recent)
-	keys := slices.DeleteFunc(slices.Collect(maps.Keys(latest)), func(k hostKey) bool { return k.six != six })
+	keys := slices.DeleteFunc(slices.Collect(maps.Keys(latest)), func(k hostKey) bool { return k.ipv6 != ipv6 })
 	slices.SortFunc(keys, func(a, b hostKey) int { return cmp.Compare(latest[b].at, latest[a].at) })
-	all := make([]Host, min(len(keys), most))
+	all := make([]Host, min(len(keys), limit))
 	for i := range all {
 		all[i] = Host{keys[i].mac, latest[keys[i]].ip}
 	}
 	return all
 }
 
-// Heard returns at which MAC the latest address of each other host was heard last.
-func (r *Reader) Heard() map[netip.Addr]machine.MAC {
-	at := make(map[netip.Addr]machine.MAC)
-	for _, six := range []bool{false, true} {
-		for _, host := range slices.Backward(r.Hosts(six, maxHosts)) { // the latest goes last
+// NeighborMACs returns the MACs of the addresses that other hosts on the LAN used last.
+func (r *Reader) NeighborMACs() map[netip.Addr]ether.MAC {
+	at := make(map[netip.Addr]ether.MAC)
+	for _, ipv6 := range []bool{false, true} {
+		for _, host := range slices.Backward(r.Hosts(ipv6, maxHosts)) { // the latest goes last
 			at[host.IP] = host.MAC
 		}
 	}
 	return at
 }
 
-// noteHost takes ARP or neighbour discovery of a host that is not watched: it may
-// become a client. What it tests it will use.
+// noteHost records a host that is not monitored and sent ARP or neighbor discovery: it may
+// become a client. A tested address counts as used.
 func (r *Reader) noteHost(v *View, p *lan.Packet) {
 	ip := p.From
-	if kind, tested := spokenFor(p); kind == SawTest {
+	if kind, tested := senderAddress(p); kind == SawTest {
 		ip = tested
 	}
 	mac := p.Src

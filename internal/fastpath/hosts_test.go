@@ -5,23 +5,23 @@ import (
 	"slices"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // TestAttackHostsAreCrowdedOut: a host speaks from invented MACs, or for many addresses
 // from its own. A real host that was heard before stays known.
 func TestAttackHostsAreCrowdedOut(t *testing.T) {
-	for name, mac := range map[string]func(i int) machine.MAC{
-		"invented MACs": func(i int) machine.MAC { return machine.MAC{6, 0, 0, 0, byte(i >> 8), byte(i)} },
-		"one MAC":       func(int) machine.MAC { return intruderMAC },
+	for name, mac := range map[string]func(i int) ether.MAC{
+		"invented MACs": func(i int) ether.MAC { return ether.MAC{6, 0, 0, 0, byte(i >> 8), byte(i)} },
+		"one MAC":       func(int) ether.MAC { return intruderMAC },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, 16, nas())
-			f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4))
+			f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4))
 			f.Handle(lantest.Solicit(clientMAC, client6, free6))
 			for i := range 10 * maxHosts {
-				f.Handle(lantest.ARPRequest(mac(i), machine.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
+				f.Handle(lantest.ARPRequest(mac(i), ether.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
 				six := free6.As16()
 				six[12], six[13] = byte(i>>8), byte(i)
 				f.Handle(lantest.Solicit(mac(i), netip.AddrFrom16(six), free6))

@@ -4,24 +4,24 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
-// visit takes a packet that came to our MAC for the address of a machine.
-func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
+// handleTraffic handles a packet to our MAC for the address of a machine.
+func (r *Reader) handleTraffic(v *View, a *Address, p *lan.Packet) {
 	if a.target.hold.Opened() {
-		r.straggle(a, p)
+		r.forwardStraggler(a, p)
 		return
 	}
-	r.visited(a.target)
-	if r.checks(a, p) {
+	r.reportTraffic(a.target)
+	if r.forwardCheck(a, p) {
 		return
 	}
-	s := a.knockedAt(p, v.rules.Established)
-	knocks := r.knocks(v, a, s, p)
+	s := a.knockedService(p, v.rules.Established)
+	knocks := r.wakes(v, a, s, p)
 	var service machine.Service
 	var now time.Time
 	if knocks {
@@ -33,22 +33,22 @@ func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
 		})
 	}
 	if a.target.hold.Take(now, p, knocks, service) == handover.Forward {
-		// The client repeats what was not sent, and that is forwarded again.
+		// After an error the client retransmits, and that is forwarded again.
 		_ = r.forward(p, a.mac)
 	}
 }
 
-// knocks reports whether p is to wake the machine, by the service that it knocks at or
-// nil. What is not is noted with its reason. The reader does that and not the loop: of
-// many packets at once the loop hears of one, so that the others would be missing in
-// the count, and it hears of it when the packet may be held already.
+// wakes reports whether p wakes the machine. s is the service at which it knocks, or nil. A
+// packet that does not wake is counted with its reason. The reader decides and not the
+// loop: of many packets at once only one is reported to the loop, and after that packet
+// may be held already.
 //
-// The time by which a knock is judged is that of the monotonic clock, where p has the
-// kernel's, which can be set.
-func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
+// A knock is judged by the monotonic clock, because the kernel's time in p is that of the
+// wall clock, which can be set.
+func (r *Reader) wakes(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	switch {
 	case s == nil:
-		if reason, port, ok := ignoredAt(p); ok {
+		if reason, port, ok := ignoreReason(p); ok {
 			r.ignore(a, reason, port, p)
 		}
 		return false
@@ -58,17 +58,17 @@ func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	case v.rules.Filter == nil:
 		return true
 	}
-	knock := fair.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
-	reason, suppressed := a.target.judge.Suppress(v.rules.Filter, knock)
+	knock := wakefilter.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
+	reason, suppressed := a.target.filter.Check(v.rules.Filter, knock)
 	if suppressed {
 		r.ignore(a, reason, s.ID.Port, p)
 	}
 	return !suppressed
 }
 
-// ignoredAt returns why a packet that knocks at no service does not, and its port. Of
-// answers, and of what has no port, nothing is noted: no client waits for them.
-func ignoredAt(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
+// ignoreReason returns why a packet knocks at no service, and its port. Replies and packets
+// without a port are not counted: no client waits for them.
+func ignoreReason(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
 	switch p.Kind {
 	case lan.TCP:
 		port := machine.Port{Protocol: machine.TCP, Number: p.ToPort}
@@ -84,23 +84,23 @@ func ignoredAt(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
 	return 0, machine.Port{}, false
 }
 
-// ignore notes that p does not wake the machine, and why. The loop hears of it where
-// there is something to tell. The kernel's time is exact enough, and in a flood another
-// look at the clock would cost more than all else here.
+// ignore counts p as a packet that does not wake the machine, and reports it to the loop if
+// an event is due. The kernel's time is exact enough, and in a flood reading the clock
+// would cost more than everything else here.
 func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Port, p *lan.Packet) {
 	t, at := a.target, p.Time
 	if at.IsZero() {
 		at = time.Now()
 	}
 	seen := machine.Ignored{Reason: reason, Service: machine.Service{Addr: a.ip, Port: port}, Source: netip.AddrPortFrom(p.From, p.FromPort)}
-	if t.judge.Ignore(seen, at) {
+	if t.filter.CountIgnored(seen, at) {
 		r.report(&t.ignored, Sighting{Kind: SawSuppressed, Target: t})
 	}
 }
 
-// knockedAt returns the service that p knocks at, or nil. A knock is a SYN, any
-// datagram, an echo request, or data on a connection where that counts.
-func (a *Address) knockedAt(p *lan.Packet, established bool) *Service {
+// knockedService returns the service at which p knocks, or nil. A knock is a SYN, any
+// datagram, an echo request, or data on a connection if wake.established is set.
+func (a *Address) knockedService(p *lan.Packet, established bool) *Service {
 	var want machine.Port
 	switch p.Kind {
 	case lan.TCP:

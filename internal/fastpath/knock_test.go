@@ -8,10 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nightporter/internal/fair"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // A knock carries the kernel's receive time, from which the latency of the
@@ -37,7 +38,7 @@ func TestHandleOutgoing(t *testing.T) {
 	p := lantest.Segment(lantest.PorterMAC, porter4, nas4, 22, lantest.SYN)
 	p.Dst = nasMAC
 	h.HandleOutgoing(p)
-	h.HandleOutgoing(lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, porter4, nas4))
+	h.HandleOutgoing(lantest.ARPRequest(lantest.PorterMAC, ether.Broadcast, porter4, nas4))
 	if got := h.seen(); got != nil || len(h.sent) > 0 {
 		t.Errorf("reported %q and sent %d frames", got, len(h.sent))
 	}
@@ -46,9 +47,9 @@ func TestHandleOutgoing(t *testing.T) {
 // A flood that does not wake leaves one sighting, and no garbage.
 func TestFloodOfSuppressedKnocks(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	h.View().rules.Filter = &fair.Rules{MinKnocks: 1, Quiet: fair.Hours{{From: 0, To: 24 * 60}}}
-	judge := h.View().targets[nasMAC].judge
-	judge.Follow(time.Now(), true)
+	h.View().rules.Filter = &wakefilter.Rules{MinKnocks: 1, Quiet: wakefilter.Hours{{From: 0, To: 24 * 60}}}
+	filter := h.View().targets[nasMAC].filter
+	filter.SetAtRest(time.Now(), true)
 	p := syn(nas4, 22)
 	if n := testing.AllocsPerRun(100, func() { h.Handle(p) }); n > 0 {
 		t.Errorf("%v allocations for each frame", n)
@@ -60,25 +61,25 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 		if diff := cmp.Diff([]string{"nas ignored"}, h.seen()); diff != "" {
 			t.Errorf("sightings (-want +got):\n%s", diff)
 		}
-		h.Handle(p) // nothing was told so far, and so the next one is reported
+		h.Handle(p) // nothing was reported so far, so the next one is
 	}
 	h.seen()
-	judge.Untold(time.Now())
+	filter.TakeUnreported(time.Now())
 	h.Handle(p)
 	if got := h.seen(); got != nil {
-		t.Errorf("reported %q, which was told", got)
+		t.Errorf("reported %q a second time", got)
 	}
-	if got := judge.Suppressed(); got[machine.InQuietHours] != 114 {
+	if got := filter.Suppressed(); got[machine.InQuietHours] != 114 {
 		t.Errorf("counted %v", got)
 	}
 }
 
 // What does not wake is noted at the kernel's time, which has no monotonic reading, and is
-// told once an hour by any clock.
+// reported once an hour by any clock.
 func TestIgnoredAtTheKernelsTime(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	judge := h.View().targets[nasMAC].judge
-	judge.Follow(time.Now(), true)
+	filter := h.View().targets[nasMAC].filter
+	filter.SetAtRest(time.Now(), true)
 	p := syn(nas4, 445)
 	for i, c := range []struct {
 		ago  time.Duration
@@ -87,10 +88,10 @@ func TestIgnoredAtTheKernelsTime(t *testing.T) {
 		p.Time = time.Now().Add(-c.ago).Round(0)
 		h.Handle(p)
 		h.seen()
-		if got := len(judge.Untold(p.Time)); got != c.told {
+		if got := len(filter.TakeUnreported(p.Time)); got != c.told {
 			t.Errorf("packet %d: told %d times, want %d", i+1, got, c.told)
 		}
-		if last := judge.Ignored()[0].Last; !last.Equal(p.Time) {
+		if last := filter.Ignored()[0].Last; !last.Equal(p.Time) {
 			t.Errorf("packet %d is noted at %v, want %v", i+1, last, p.Time)
 		}
 	}
@@ -137,16 +138,16 @@ func TestReasons(t *testing.T) {
 			}
 			h := newFixture(t, 8, spec)
 			h.View().rules = rules
-			judge := h.View().targets[nasMAC].judge
+			filter := h.View().targets[nasMAC].filter
 			h.Handle(c.p)
-			if got := judge.Ignored(); got != nil {
+			if got := filter.Ignored(); got != nil {
 				t.Errorf("noted %v of a machine that does not rest", got)
 			}
-			judge.Follow(time.Now(), true)
+			filter.SetAtRest(time.Now(), true)
 			h.Handle(c.p)
 			got := ""
-			for _, i := range judge.Ignored() {
-				got += fmt.Sprintf("%s %s from %s", i.Reason, i.Wanted(), i.Source)
+			for _, i := range filter.Ignored() {
+				got += fmt.Sprintf("%s %s from %s", i.Reason, i.Target(), i.Source)
 			}
 			if got != c.want {
 				t.Errorf("noted %q, want %q", got, c.want)
@@ -163,7 +164,7 @@ func TestReasons(t *testing.T) {
 func BenchmarkIgnored(b *testing.B) {
 	h, spec := benchFixture(b)
 	ip := spec.Monitor[0].IP
-	h.View().addrs[ip].target.judge.Follow(time.Now(), true)
+	h.View().addrs[ip].target.filter.SetAtRest(time.Now(), true)
 	p := syn(ip, 445)
 	p.Time = time.Now()
 	b.Run("one port", func(b *testing.B) {

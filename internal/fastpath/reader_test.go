@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -15,8 +16,8 @@ import (
 // answered?
 func TestReader(t *testing.T) {
 	linkLocal := netip.MustParseAddr("fe80::20")
-	all := machine.MAC{0x33, 0x33, 0, 0, 0, 1}
-	none := machine.MAC{}
+	all := ether.MAC{0x33, 0x33, 0, 0, 0, 1}
+	none := ether.MAC{}
 	arp, ndp := lan.ARPRequest, lan.NeighborSolicitation
 	for _, c := range []struct {
 		name    string
@@ -27,13 +28,13 @@ func TestReader(t *testing.T) {
 		// From a watched machine.
 		{"it tests its address", lantest.ARPProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, nil},
 		{"it tests its IPv6 address", lantest.DAD(nasMAC, nas6), []string{"nas test fd77::20"}, nil},
-		{"it announces its address", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
-		{"it asks for a neighbour", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it solicits a neighbour", lantest.Solicit(nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
+		{"it announces its address", lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
+		{"it asks for a neighbor", lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
+		{"it solicits a neighbor", lantest.Solicit(nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
 		{"it solicits from its link-local address", lantest.Solicit(nasMAC, linkLocal, client6), []string{"nas frame from fe80::20"}, nil},
 		{"it answers us", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, nil},
 		{"it answers a client", lantest.ARPReply(nasMAC, clientMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it announces its address by a reply", lantest.ARPReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
+		{"it announces its address by a reply", lantest.ARPReply(nasMAC, ether.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
 		{"it answers our solicitation", lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, nil},
 		{"... without an option", lantest.Advertise(nasMAC, lantest.PorterMAC, none, nas6), []string{"nas answer fd77::20"}, nil},
 		{"it advertises to all", lantest.Advertise(nasMAC, all, nasMAC, nas6), []string{"nas use fd77::20"}, nil},
@@ -53,7 +54,7 @@ func TestReader(t *testing.T) {
 		{"it answers another host for such an address", lantest.ARPReply(nasMAC, clientMAC, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
 		{"it answers our ping", pong(nas4, porter4), []string{"nas echo 10.77.0.20"}, nil},
 		{"it answers our ping from another address", pong(free4, porter4), []string{"nas frame"}, nil},
-		{"it uses an address that it did not register", lantest.ARPRequest(nasMAC, machine.Broadcast, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
+		{"it uses an address that it did not register", lantest.ARPRequest(nasMAC, ether.Broadcast, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
 		{"it knocks at itself", lantest.Segment(nasMAC, nas4, nas4, 22, lantest.SYN), []string{"nas packet 10.77.0.20"}, nil},
 		{"it knocks at itself from nowhere", lantest.Segment(nasMAC, free4, nas4, 22, lantest.SYN), []string{"nas frame"}, nil},
 
@@ -63,22 +64,22 @@ func TestReader(t *testing.T) {
 		{"it uses the address of another machine", lantest.ARPReply(nasMAC, clientMAC, tv4, client4), []string{"nas frame from 10.77.0.30", "tv conflict 10.77.0.30 by " + nasMAC.String()}, nil},
 
 		// Questions of others.
-		{"a client asks", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4), nil, []lan.Kind{arp}},
+		{"a client asks", lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4), nil, []lan.Kind{arp}},
 		{"a client verifies what it knows", lantest.ARPRequest(clientMAC, lantest.PorterMAC, client4, nas4), nil, []lan.Kind{arp}},
 		{"another host wants the address", lantest.ARPProbe(intruderMAC, nas4), nil, []lan.Kind{arp}},
 		{"a client solicits", lantest.Solicit(clientMAC, client6, nas6), nil, []lan.Kind{ndp}},
 		{"another host wants the IPv6 address", lantest.DAD(intruderMAC, nas6), nil, []lan.Kind{ndp}},
-		{"a client asks for a free address", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4), nil, nil},
+		{"a client asks for a free address", lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4), nil, nil},
 		{"a client solicits a free address", lantest.Solicit(clientMAC, client6, free6), nil, nil},
 
 		// Others who use a watched address.
-		{"another host announces the address", lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
-		{"another host asks from the address", lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, tv4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
+		{"another host announces the address", lantest.ARPRequest(intruderMAC, ether.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
+		{"another host asks from the address", lantest.ARPRequest(intruderMAC, ether.Broadcast, nas4, tv4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
 		{"another host answers for it", lantest.ARPReply(intruderMAC, clientMAC, nas4, client4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
 		{"another host advertises it", lantest.Advertise(intruderMAC, all, intruderMAC, nas6), []string{"nas conflict fd77::20 by " + intruderMAC.String()}, nil},
 		{"... without an option", lantest.Advertise(intruderMAC, all, none, nas6), []string{"nas conflict fd77::20 by " + intruderMAC.String()}, nil},
 		{"a relay names the machine", lantest.Advertise(intruderMAC, all, nasMAC, nas6), nil, nil},
-		{"our own announcement comes back", lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, nas4, nas4), nil, nil},
+		{"our own announcement comes back", lantest.ARPRequest(lantest.PorterMAC, ether.Broadcast, nas4, nas4), nil, nil},
 
 		// Knocks.
 		{"a SYN", syn(nas4, 22), []string{"nas knock 10.77.0.20:22/tcp from 10.77.0.10:40000"}, nil},
@@ -120,7 +121,7 @@ func TestReader(t *testing.T) {
 func TestReaderAnswersWithOurMAC(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	for _, ask := range []struct{ from, ip netip.Addr }{{client4, nas4}, {client6, nas6}} {
-		frame, err := lan.NeighborProbe(clientMAC, machine.Broadcast, ask.from, ask.ip)
+		frame, err := lan.NeighborProbe(clientMAC, ether.Broadcast, ask.from, ask.ip)
 		h.Handle(parsed(t, frame, err))
 		if len(h.sent) != 1 {
 			t.Fatalf("%d answers to a question for %v", len(h.sent), ask.ip)
@@ -140,14 +141,14 @@ func TestReaderAnswersWithOurMAC(t *testing.T) {
 // Frames as package lan builds them for the wire.
 func TestReaderOnRealFrames(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	frames, err := lan.Announcement(nasMAC, machine.Broadcast, nasMAC, nas4, netip.Addr{}, netip.Addr{})
+	frames, err := lan.Announcement(nasMAC, ether.Broadcast, nasMAC, nas4, netip.Addr{}, netip.Addr{})
 	for _, f := range frames { // the request form and the reply form
 		h.Handle(parsed(t, f, err))
 		if diff := cmp.Diff([]string{"nas use 10.77.0.20"}, h.seen()); diff != "" {
 			t.Errorf("the machine announces itself (-want +got):\n%s", diff)
 		}
 	}
-	frames, err = lan.Announcement(intruderMAC, machine.Broadcast, intruderMAC, nas6, nas6, netip.Addr{})
+	frames, err = lan.Announcement(intruderMAC, ether.Broadcast, intruderMAC, nas6, nas6, netip.Addr{})
 	h.Handle(parsed(t, frames[0], err))
 	if diff := cmp.Diff([]string{"nas conflict fd77::20 by " + intruderMAC.String()}, h.seen()); diff != "" {
 		t.Errorf("another host announces itself (-want +got):\n%s", diff)
@@ -158,7 +159,7 @@ func TestReaderOnRealFrames(t *testing.T) {
 	if diff := cmp.Diff([]string{"nas answer 10.77.0.20"}, h.seen()); diff != "" {
 		t.Errorf("the machine answers our probe (-want +got):\n%s", diff)
 	}
-	h.Handle(parsed(t, lan.MagicFrame(clientMAC, machine.Broadcast, nasMAC, nil), nil))
+	h.Handle(parsed(t, lan.MagicFrame(clientMAC, ether.Broadcast, nasMAC, nil), nil))
 	if got := h.seen(); got != nil {
 		t.Errorf("another host's magic packet was reported: %q", got)
 	}
@@ -169,7 +170,7 @@ func TestReaderWithoutMachines(t *testing.T) {
 	h := newFixture(t, 8)
 	h.SetView(NewView(Rules{}))
 	for _, p := range []*lan.Packet{
-		lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4), lantest.ARPProbe(nasMAC, nas4), lantest.DAD(nasMAC, nas6),
+		lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4), lantest.ARPProbe(nasMAC, nas4), lantest.DAD(nasMAC, nas6),
 		lantest.Solicit(clientMAC, client6, nas6), lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), syn(nas4, 22), echo(nas6),
 		{Kind: lan.Other, Src: nasMAC},
 	} {
@@ -189,7 +190,7 @@ func TestWatchedMachineIsAClientToo(t *testing.T) {
 		want    []string
 		answers int
 	}{
-		{"it asks for another machine", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, tv4), []string{"nas use 10.77.0.20"}, 1},
+		{"it asks for another machine", lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, tv4), []string{"nas use 10.77.0.20"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas(), tv())
@@ -224,7 +225,7 @@ func TestNoAllocations(t *testing.T) {
 		p    *lan.Packet
 	}
 	all := []flood{
-		{"foreign ARP request", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)},
+		{"foreign ARP request", lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4)},
 		{"foreign ARP reply", lantest.ARPReply(clientMAC, lantest.PorterMAC, client4, porter4)},
 		{"foreign ARP probe", lantest.ARPProbe(clientMAC, free4)},
 		{"foreign solicitation", lantest.Solicit(clientMAC, client6, free6)},
@@ -254,11 +255,11 @@ func BenchmarkReader(b *testing.B) {
 		p    func(machine.Spec) *lan.Packet
 	}{
 		{"foreign ARP", func(machine.Spec) *lan.Packet {
-			return lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)
+			return lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4)
 		}},
 		{"foreign packet", func(machine.Spec) *lan.Packet { return syn(free4, 22) }},
 		{"ARP answered", func(s machine.Spec) *lan.Packet {
-			return lantest.ARPRequest(clientMAC, machine.Broadcast, client4, s.Monitor[0].IP)
+			return lantest.ARPRequest(clientMAC, ether.Broadcast, client4, s.Monitor[0].IP)
 		}},
 		{"solicitation answered", func(s machine.Spec) *lan.Packet {
 			return lantest.Solicit(clientMAC, client6, s.Monitor[1].IP)

@@ -7,21 +7,20 @@ import (
 	"nightporter/internal/lan"
 )
 
-// Surroundings are what the readers have to know of our own host and of the network of
-// their interface.
+// Surroundings are our own host's addresses and the network of the interface.
 type Surroundings struct {
 	Own     map[netip.Addr]bool // our host's addresses, on any interface
 	Network lan.Network
 }
 
-// refusals counts the packets that were refused, by reason.
+// refusals counts refused packets by reason.
 type refusals [lan.Refusals]atomic.Uint64
 
-// SetSurroundings has the readers know our own host and its network as they are now.
+// SetSurroundings sets our own host's addresses and the network for later frames.
 func (r *Reader) SetSurroundings(s Surroundings) { r.surroundings.Store(&s) }
 
-// Refused returns how many packets were refused because no host would take them, by
-// reason. Every reason is there, also at 0.
+// Refused returns how many packets were refused because no host would accept them, by
+// reason. It has every reason, also those with 0.
 func (r *Reader) Refused() map[lan.Refusal]uint64 {
 	counts := make(map[lan.Refusal]uint64, lan.Refusals-1)
 	for reason := lan.Taken + 1; reason < lan.Refusals; reason++ {
@@ -30,8 +29,8 @@ func (r *Reader) Refused() map[lan.Refusal]uint64 {
 	return counts
 }
 
-// refuses reports whether p, which came in for an address of a machine, is one that its
-// kernel would drop. Such a packet does not wake, and is neither held nor sent on.
+// refuses reports whether the machine's kernel would drop p. Such a packet does not wake, and
+// is neither held nor forwarded.
 func (r *Reader) refuses(v *View, a *Address, p *lan.Packet) bool {
 	reason := p.Refusal()
 	if reason == lan.Taken {
@@ -44,9 +43,8 @@ func (r *Reader) refuses(v *View, a *Address, p *lan.Packet) bool {
 	return true
 }
 
-// refusal judges the source of p by what is known of the network. What our own host
-// sends does not come in: a packet from one of its addresses is not its own, and would
-// go round wake.local.
+// refusal judges the source of p. A received packet with an address of our own host was sent
+// by another host, and would bypass wake.local.
 func (r *Reader) refusal(v *View, a *Address, p *lan.Packet) lan.Refusal {
 	own := v.addrs[p.From]
 	known := r.surroundings.Load()
@@ -61,8 +59,8 @@ func (r *Reader) refusal(v *View, a *Address, p *lan.Packet) lan.Refusal {
 	return lan.Taken
 }
 
-// sought returns the address of a machine for which p came to our MAC, or nil.
-func (r *Reader) sought(v *View, p *lan.Packet) *Address {
+// destination returns the address of a machine for which p came to our MAC, or nil.
+func (r *Reader) destination(v *View, p *lan.Packet) *Address {
 	a := v.addrs[p.To]
 	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -30,7 +31,7 @@ func guarded(t *testing.T) *fixture {
 }
 
 // from is a packet for an address of nas.
-func from(src machine.MAC, ip netip.Addr, kind lan.Kind) *lan.Packet {
+func from(src ether.MAC, ip netip.Addr, kind lan.Kind) *lan.Packet {
 	to := nas4
 	if ip.Is6() {
 		to = nas6
@@ -46,7 +47,7 @@ func from(src machine.MAC, ip netip.Addr, kind lan.Kind) *lan.Packet {
 // or awake.
 func TestAttackImpossibleSources(t *testing.T) {
 	for name, c := range map[string]struct {
-		src    machine.MAC
+		src    ether.MAC
 		ip     string
 		reason lan.Refusal
 	}{
@@ -67,7 +68,7 @@ func TestAttackImpossibleSources(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := guarded(t)
 			hold := h.View().targets[nasMAC].hold
-			for i, mode := range []func(){hold.Keep, hold.Pass, func() { hold.Open(nil) }} {
+			for i, mode := range []func(){hold.HoldAll, hold.HoldUnready, func() { hold.Open(nil) }} {
 				mode()
 				for _, kind := range []lan.Kind{lan.TCP, lan.EchoRequest} {
 					h.Handle(from(c.src, netip.MustParseAddr(c.ip), kind))
@@ -88,7 +89,7 @@ func TestAttackImpossibleSources(t *testing.T) {
 // repeater's MAC, and our own programs are seen on their way out.
 func TestPossibleSources(t *testing.T) {
 	for name, c := range map[string]struct {
-		src    machine.MAC
+		src    ether.MAC
 		ip     netip.Addr
 		handle func(*fixture, *lan.Packet)
 	}{

@@ -6,29 +6,28 @@ import (
 	"nightporter/internal/machine"
 )
 
-// relayed takes an IP packet that a machine sent to our MAC for a client: while the
-// client's datagram asks whether its service is there, the machine has the client at
-// our MAC. A refusal goes no further, all else goes on. It reports whether p was one
-// of these.
-func (r *Reader) relayed(t *Target, p *lan.Packet) bool {
-	if p.Dst != r.responder.Self || p.Network == 0 || discovers(p) {
+// relay handles an IP packet that a machine sent to our MAC for a diverted client, and
+// reports whether p is one. A "port unreachable" to a probe is not forwarded, all other
+// packets are.
+func (r *Reader) relay(t *Target, p *lan.Packet) bool {
+	if p.Dst != r.responder.Self || p.Network == 0 || isNeighborDiscovery(p) {
 		return false
 	}
 	kind, service, client := t.hold.Reply(p)
 	switch kind {
 	case handover.Refusal:
-		r.refused(t, service)
+		r.reportReject(t, service)
 	case handover.ToClient:
 		_ = r.forward(p, client) // lost like any packet
-	case handover.Routed: // a second one would be one too many
+	case handover.Routed: // our kernel forwards it
 	default:
 		return false
 	}
 	return true
 }
 
-// refused reports that a machine has refused the datagram that asked for a service.
-func (r *Reader) refused(t *Target, service machine.Service) {
+// reportReject reports that a machine has refused the datagram that probed a service.
+func (r *Reader) reportReject(t *Target, service machine.Service) {
 	for _, a := range t.addrs {
 		if s := a.service(service.Port); a.ip == service.Addr && s != nil {
 			r.report(&s.reject, Sighting{Kind: SawReject, Target: t, Address: a, Service: s})
@@ -36,15 +35,15 @@ func (r *Reader) refused(t *Target, service machine.Service) {
 	}
 }
 
-// checks takes what our own host sends to a machine from a port of our probes: it
-// checks whether a service is ready. Nothing of that knocks or is held. Under
-// wake.local it comes here like all that programs of our host send to the machine.
-func (r *Reader) checks(a *Address, p *lan.Packet) bool {
+// forwardCheck forwards a packet of our own readiness check, known by its source port, and
+// reports whether p is one. It does not knock and is not held. Under wake.local it comes
+// here like all packets of our host to the machine.
+func (r *Reader) forwardCheck(a *Address, p *lan.Packet) bool {
 	if p.Src != r.responder.Self || p.Kind != lan.TCP || !lan.IsProbePort(p.FromPort) {
 		return false
 	}
-	if a.target.hold.Passing() {
-		_ = r.forward(p, a.mac) // TCP sends it again
+	if a.target.hold.HoldsUnready() {
+		_ = r.forward(p, a.mac) // TCP retransmits it
 	}
 	return true
 }

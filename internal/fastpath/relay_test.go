@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -20,10 +21,10 @@ func asking(t *testing.T, byKernel bool) *fixture {
 	p := datagram(nas4, game.Number)
 	p.Frame = []byte("hello")
 	h.Handle(p)
-	hold.Pass()
-	g := handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}
+	hold.HoldUnready()
+	g := handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client4}
 	hold.Divert(g, byKernel)
-	hold.Ask(machine.Service{Addr: nas4, Port: game}, g, func([]byte, lan.Checksum) error { return nil })
+	hold.SendProbe(machine.Service{Addr: nas4, Port: game}, g, func([]byte, lan.Checksum) error { return nil })
 	h.seen()
 	return h
 }
@@ -43,13 +44,13 @@ func TestRefusalGoesNoFurther(t *testing.T) {
 		p.Network = 14
 		return p
 	}
-	toClient := []machine.MAC{clientMAC}
+	toClient := []ether.MAC{clientMAC}
 	for _, c := range []struct {
 		name    string
 		p       *lan.Packet
 		change  func(*lan.Packet)
 		refusal bool
-		to      []machine.MAC
+		to      []ether.MAC
 	}{
 		{"refused", unreachable(), nil, true, nil},
 		{"another address refused", unreachable(), func(p *lan.Packet) { p.Target = nas6 }, false, toClient},
@@ -91,10 +92,10 @@ func TestRefusalAfterTheQuestion(t *testing.T) {
 	h := asking(t, false)
 	hold := h.View().targets[nasMAC].hold
 	hold.Admit(machine.Service{Addr: nas4, Port: game}, func([]byte, lan.Checksum) error { return nil })
-	for range 2 { // also when the machine was told where the client is
+	for range 2 { // also after the machine's entry was corrected
 		h.forwarded = nil
 		h.Handle(unreachable())
-		if !slices.Equal(h.forwarded, []machine.MAC{clientMAC}) {
+		if !slices.Equal(h.forwarded, []ether.MAC{clientMAC}) {
 			t.Errorf("sent on to %v", h.forwarded)
 		}
 		hold.Undivert()
@@ -114,13 +115,13 @@ func TestChecksOfOurOwnPass(t *testing.T) {
 		change func(*lan.Packet)
 		mode   func(*handover.Hold)
 		knocks bool
-		to     []machine.MAC
+		to     []ether.MAC
 	}{
-		{"arriving", nil, (*handover.Hold).Pass, false, []machine.MAC{nasMAC}},
-		{"asleep", nil, (*handover.Hold).Keep, false, nil},
+		{"arriving", nil, (*handover.Hold).HoldUnready, false, []ether.MAC{nasMAC}},
+		{"asleep", nil, (*handover.Hold).HoldAll, false, nil},
 		{"awake", nil, (*handover.Hold).Close, false, nil},
-		{"a program of ours", func(p *lan.Packet) { p.FromPort = 40000 }, (*handover.Hold).Pass, true, nil},
-		{"another host", func(p *lan.Packet) { p.Src = clientMAC }, (*handover.Hold).Pass, true, nil},
+		{"a program of ours", func(p *lan.Packet) { p.FromPort = 40000 }, (*handover.Hold).HoldUnready, true, nil},
+		{"another host", func(p *lan.Packet) { p.Src = clientMAC }, (*handover.Hold).HoldUnready, true, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas())
@@ -154,7 +155,7 @@ func TestServiceHasItsOwnRules(t *testing.T) {
 		p           *lan.Packet
 		want        bool
 	}{
-		{"anybody", machine.Settings{}, false, syn(nas4, 22), true},
+		{"any client", machine.Settings{}, false, syn(nas4, 22), true},
 		{"of its network", machine.Settings{WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")}}, false, syn(nas4, 22), true},
 		{"of another network", machine.Settings{WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.78.0.0/24")}}, false, syn(nas4, 22), false},
 		{"data", machine.Settings{}, false, data, false},

@@ -4,45 +4,44 @@ import (
 	"net/netip"
 	"sync"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// Requester is a neighbour that asked for an address of a machine, or sent to it, and
-// may have it at the wrong MAC.
+// Requester is a neighbor that requested an address of a machine, or sent to it, and may
+// have the wrong MAC for it.
 type Requester struct {
-	Addr netip.Addr  // the machine's
-	MAC  machine.MAC // the neighbour's
+	Addr netip.Addr // the machine's
+	MAC  ether.MAC  // the neighbor's
 }
 
-// MaxRequesters bounds how many requesters are kept of one machine: a flood of
-// invented ones must not fill the memory. The ones that find no room are left with
-// the answer that reached them first.
+// MaxRequesters bounds the requesters of one machine, so that a flood of invented ones does
+// not fill the memory. Further ones get no correction.
 const MaxRequesters = 256
 
-// requesters are those that the loop has not taken, with their own addresses.
+// requesters are the requesters that the loop has not taken, with their own addresses.
 type requesters struct {
-	mu  sync.Mutex
-	all map[Requester]netip.Addr
+	mu          sync.Mutex
+	byRequester map[Requester]netip.Addr
 }
 
-// add notes a requester with its own address, if there is room.
+// add adds a requester with its own address, if there is room.
 func (q *requesters) add(who Requester, ip netip.Addr) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.all == nil {
-		q.all = make(map[Requester]netip.Addr)
+	if q.byRequester == nil {
+		q.byRequester = make(map[Requester]netip.Addr)
 	}
-	if _, known := q.all[who]; known || len(q.all) < MaxRequesters {
-		q.all[who] = ip
+	if _, known := q.byRequester[who]; known || len(q.byRequester) < MaxRequesters {
+		q.byRequester[who] = ip
 	}
 }
 
-// TakeRequesters returns the requesters with their own addresses, and forgets them.
+// TakeRequesters returns the requesters with their own addresses, and clears the list.
 func (t *Target) TakeRequesters() map[Requester]netip.Addr {
 	q := &t.requesters
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := q.all
-	q.all = nil
+	all := q.byRequester
+	q.byRequester = nil
 	return all
 }

@@ -7,18 +7,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
-// A neighbour that asks everyone gets two answers, and is noted once, however often
+// A neighbor that asks everyone gets two answers, and is noted once, however often
 // it asks.
 func TestReaderNotesRequesters(t *testing.T) {
 	h := newFixture(t, 8, nas(), tv())
 	w := h.View().targets[nasMAC]
 	ask := func() {
-		h.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4))
-		h.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, tv4))
+		h.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4))
+		h.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, tv4))
 	}
 	ask()
 	w.SetCardAnswers(true)
@@ -38,7 +38,7 @@ func TestReaderNotesRequesters(t *testing.T) {
 		t.Errorf("requesters %v, want %v", got, want)
 	}
 	for i := range 2 * MaxRequesters {
-		h.Handle(lantest.ARPRequest(machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}, machine.Broadcast, client4, nas4))
+		h.Handle(lantest.ARPRequest(ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}, ether.Broadcast, client4, nas4))
 	}
 	if got := len(w.TakeRequesters()); got != MaxRequesters {
 		t.Errorf("%d requesters noted in a flood, want %d", got, MaxRequesters)

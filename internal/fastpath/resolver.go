@@ -9,13 +9,12 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
-// How long a question to the LAN is kept open. Answers take well below a
-// millisecond on a wire and up to some hundred on a sleepy Wi-Fi, and the host
-// that answers first need not be the only one.
+// How long a request is open. Answers take well below a millisecond on a wire and up to some
+// hundred milliseconds from a Wi-Fi host in power save, and several hosts may answer.
 const (
 	resolveTries  = 3
 	resolvePause  = 300 * time.Millisecond // between two tries
@@ -28,14 +27,14 @@ const maxAnswers = 16
 // ResolveTime is how long Resolve takes if there is no answer.
 const ResolveTime = resolveTries * resolvePause
 
-// resolver has the open questions "who has this address?" of one interface.
+// resolver has the open requests of one interface.
 type resolver struct {
 	open    atomic.Int32 // lets the readers pass by without the lock
 	mu      sync.Mutex
-	waiting map[netip.Addr][]chan<- machine.MAC
+	waiting map[netip.Addr][]chan<- ether.MAC
 }
 
-// answered takes a reply or an advertisement to those that wait for it.
+// answered passes a reply or an advertisement to the requests that wait for it.
 func (q *resolver) answered(p *lan.Packet) {
 	if q.open.Load() == 0 {
 		return
@@ -47,23 +46,23 @@ func (q *resolver) answered(p *lan.Packet) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if claim.Stated(p) != p.Src {
-		return // a host that answers for another proves nothing
+		return // an answer on behalf of another host proves nothing
 	}
 	for _, c := range q.waiting[ip] {
 		select {
 		case c <- p.Src:
-		default: // it has plenty of answers already
+		default: // it has enough answers
 		}
 	}
 }
 
-// wait opens a question for ip, until done is called.
-func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func()) {
-	c := make(chan machine.MAC, maxAnswers)
+// subscribe opens a request for ip until done is called.
+func (q *resolver) subscribe(ip netip.Addr) (answers <-chan ether.MAC, done func()) {
+	c := make(chan ether.MAC, maxAnswers)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting == nil {
-		q.waiting = make(map[netip.Addr][]chan<- machine.MAC)
+		q.waiting = make(map[netip.Addr][]chan<- ether.MAC)
 	}
 	q.waiting[ip] = append(q.waiting[ip], c)
 	q.open.Add(1)
@@ -71,19 +70,19 @@ func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func())
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.open.Add(-1)
-		q.waiting[ip] = slices.DeleteFunc(q.waiting[ip], func(o chan<- machine.MAC) bool { return o == c })
+		q.waiting[ip] = slices.DeleteFunc(q.waiting[ip], func(o chan<- ether.MAC) bool { return o == c })
 		if len(q.waiting[ip]) == 0 {
 			delete(q.waiting, ip)
 		}
 	}
 }
 
-// resolve is Reader.Resolve. It asks on after an answer: the true owner's may be lost,
-// and another host's be first.
-func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]machine.MAC, error) {
-	answers, done := q.wait(ip)
+// resolve is Reader.Resolve. It repeats the request after an answer, because the owner's may
+// be lost or come after that of another host.
+func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]ether.MAC, error) {
+	answers, done := q.subscribe(ip)
 	defer done()
-	var macs []machine.MAC
+	var macs []ether.MAC
 	wait := resolvePause
 	for range resolveTries {
 		if err := send(); err != nil {

@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // answer is a frame that arrives some time after the question: more than none,
@@ -25,7 +25,7 @@ type answer struct {
 
 // inquiry is one lookup on fake time, and what came of it.
 type inquiry struct {
-	macs  []machine.MAC
+	macs  []ether.MAC
 	err   error
 	took  time.Duration
 	asked []time.Duration // when the question went out
@@ -68,24 +68,24 @@ func TestResolve(t *testing.T) {
 		name    string
 		ip      netip.Addr
 		answers []answer
-		want    []machine.MAC
+		want    []ether.MAC
 		first   time.Duration   // answer
 		asked   []time.Duration // before it; the rest of three times every linger after it
 	}{
-		{"an answer ends no question", nas4, []answer{{10 * ms, nasAnswer}}, []machine.MAC{nasMAC}, 10 * ms, once},
-		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []machine.MAC{nasMAC, intruderMAC}, ms, once},
-		{"one host answers several times", nas4, []answer{{ms, nasAnswer}, {50 * ms, nasAnswer}, {60 * ms, nasAnswer}}, []machine.MAC{nasMAC}, ms, once},
-		{"the owner's answer is lost twice", nas4, []answer{{ms, thiefAnswer}, {2*linger + 5*ms, nasAnswer}}, []machine.MAC{intruderMAC, nasMAC}, ms, once},
-		{"an answer after the last linger is too late", nas4, []answer{{ms, nasAnswer}, {3*linger + 5*ms, thiefAnswer}}, []machine.MAC{nasMAC}, ms, once},
-		{"the second question is answered", nas4, []answer{{pause + 10*ms, nasAnswer}}, []machine.MAC{nasMAC}, pause + 10*ms, twice},
-		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, pause - ms, once},
-		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, 3*pause - ms, thrice},
+		{"an answer ends no question", nas4, []answer{{10 * ms, nasAnswer}}, []ether.MAC{nasMAC}, 10 * ms, once},
+		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []ether.MAC{nasMAC, intruderMAC}, ms, once},
+		{"one host answers several times", nas4, []answer{{ms, nasAnswer}, {50 * ms, nasAnswer}, {60 * ms, nasAnswer}}, []ether.MAC{nasMAC}, ms, once},
+		{"the owner's answer is lost twice", nas4, []answer{{ms, thiefAnswer}, {2*linger + 5*ms, nasAnswer}}, []ether.MAC{intruderMAC, nasMAC}, ms, once},
+		{"an answer after the last linger is too late", nas4, []answer{{ms, nasAnswer}, {3*linger + 5*ms, thiefAnswer}}, []ether.MAC{nasMAC}, ms, once},
+		{"the second question is answered", nas4, []answer{{pause + 10*ms, nasAnswer}}, []ether.MAC{nasMAC}, pause + 10*ms, twice},
+		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []ether.MAC{nasMAC}, pause - ms, once},
+		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []ether.MAC{nasMAC}, 3*pause - ms, thrice},
 		{"no host answers", nas4, nil, nil, 0, thrice},
 		{"the answers are for other addresses", nas4, []answer{{ms, lantest.ARPReply(tvMAC, lantest.PorterMAC, tv4, porter4)}, {ms, lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6)}}, nil, 0, thrice},
-		{"a request is no answer", nas4, []answer{{ms, lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 0, thrice},
+		{"a request is no answer", nas4, []answer{{ms, lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, nas4)}}, nil, 0, thrice},
 		{"an advertisement answers for its target", nas6, []answer{{ms, &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC,
-			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []machine.MAC{nasMAC}, ms, once},
-		{"an advertisement without an option", nas6, []answer{{ms, lantest.Advertise(nasMAC, lantest.PorterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms, once},
+			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []ether.MAC{nasMAC}, ms, once},
+		{"an advertisement without an option", nas6, []answer{{ms, lantest.Advertise(nasMAC, lantest.PorterMAC, ether.MAC{}, nas6)}}, []ether.MAC{nasMAC}, ms, once},
 		{"a reply in the frame of another host", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: intruderMAC, SenderMAC: nasMAC, From: nas4}}}, nil, 0, thrice},
 		{"an advertisement in the frame of another host", nas6, []answer{{ms, lantest.Advertise(intruderMAC, lantest.PorterMAC, nasMAC, nas6)}}, nil, 0, thrice},
 	} {
@@ -123,7 +123,7 @@ func TestResolveOfAWatchedMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t, 8, nas())
 		q := resolved(t.Context(), h, nas4, answer{time.Millisecond, lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)})
-		if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
+		if diff := cmp.Diff([]ether.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
 			t.Errorf("%v, who answered (-want +got):\n%s", q.err, diff)
 		}
 		if diff := cmp.Diff([]string{"nas answer 10.77.0.20"}, h.seen()); diff != "" {
@@ -173,7 +173,7 @@ func TestConcurrentResolves(t *testing.T) {
 		time.AfterFunc(50*time.Millisecond, func() { h.Handle(lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)) })
 		for i := range 3 {
 			q := <-results
-			if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
+			if diff := cmp.Diff([]ether.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
 				t.Errorf("lookup %d: %v, who answered (-want +got):\n%s", i, q.err, diff)
 			}
 			// They began at 0, 20 and 40 ms, and end at one moment, in any order.
@@ -195,13 +195,13 @@ func TestResolveFlooded(t *testing.T) {
 		h := newFixture(t, 8)
 		flood := make([]answer, 0, 100)
 		for i := range 100 {
-			flood = append(flood, answer{time.Millisecond, lantest.ARPReply(machine.MAC{2, 1, 0, 0, 0, byte(i)}, lantest.PorterMAC, nas4, porter4)})
+			flood = append(flood, answer{time.Millisecond, lantest.ARPReply(ether.MAC{2, 1, 0, 0, 0, byte(i)}, lantest.PorterMAC, nas4, porter4)})
 		}
 		q := resolved(t.Context(), h, nas4, flood...)
 		if q.err != nil || len(q.macs) != maxAnswers || q.took != time.Millisecond+3*resolveLinger {
 			t.Errorf("%d hosts answered, %v after %v", len(q.macs), q.err, q.took)
 		}
-		answers, done := h.resolver.wait(nas4)
+		answers, done := h.resolver.subscribe(nas4)
 		began := time.Now()
 		for _, a := range flood {
 			h.Handle(a.p) // they are not taken
@@ -217,7 +217,7 @@ func TestResolveFlooded(t *testing.T) {
 // BenchmarkResolve is an answer to an open question.
 func BenchmarkResolve(b *testing.B) {
 	h, _ := benchFixture(b)
-	answers, done := h.resolver.wait(free4)
+	answers, done := h.resolver.subscribe(free4)
 	defer done()
 	p := lantest.ARPReply(clientMAC, lantest.PorterMAC, free4, porter4)
 	for b.Loop() {

@@ -2,17 +2,17 @@ package fastpath
 
 import "nightporter/internal/lan"
 
-// straggle takes a packet for a machine that is up: its client has missed that, some
-// seconds or some hours ago. It is sent on, and the client is told where the machine
-// is. Where our kernel forwards packets itself, it is not sent twice.
-func (r *Reader) straggle(a *Address, p *lan.Packet) {
-	if a.ours.Load() || !r.kernelForwards(a) {
+// forwardStraggler forwards a packet for a machine that is up, whose client has not learnt
+// its MAC, and has the client corrected. If our kernel forwards packets itself, the packet
+// is not sent twice.
+func (r *Reader) forwardStraggler(a *Address, p *lan.Packet) {
+	if a.guarded.Load() || !r.kernelForwards(a) {
 		_ = r.forward(p, a.mac)
 	}
 	r.noteRequester(a, p)
 }
 
-// SetKernelForwards says whether our own kernel forwards packets of the families.
+// SetKernelForwards sets whether our own kernel forwards packets of each family.
 func (r *Reader) SetKernelForwards(four, six bool) {
 	r.forwards4.Store(four)
 	r.forwards6.Store(six)
@@ -25,20 +25,20 @@ func (r *Reader) kernelForwards(a *Address) bool {
 	return r.forwards4.Load()
 }
 
-// passOn sends a question that came to us alone on to the machine, if that is up: its
-// answer is one that every client takes.
-func (r *Reader) passOn(v *View, p *lan.Packet) {
-	a := v.Address(requested(p))
+// forwardRequest forwards a unicast request to the machine, if that is up: every client
+// accepts the machine's own answer.
+func (r *Reader) forwardRequest(v *View, p *lan.Packet) {
+	a := v.Address(requestedAddress(p))
 	if a == nil || p.Dst != r.responder.Self || a.conceded.Load() || !a.target.hold.Opened() {
 		return
 	}
 	lan.Redirect(p.Frame, r.responder.Self, a.mac)
-	_ = r.responder.Send(p.Frame) // the client asks again
-	// An advertisement that answers a unicast solicitation need not say at which MAC.
+	_ = r.responder.Send(p.Frame) // the client repeats it
+	// An advertisement that answers a unicast solicitation need not state the MAC.
 	r.noteRequester(a, p)
 }
 
-// noteRequester takes the sender of p, which is to be told again where a is.
+// noteRequester records the sender of p, which has to be corrected.
 func (r *Reader) noteRequester(a *Address, p *lan.Packet) {
 	if p.Src == r.responder.Self || p.From.IsUnspecified() {
 		return

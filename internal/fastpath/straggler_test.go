@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // up has nas be up: it takes all packets.
@@ -15,10 +15,10 @@ func up(t *testing.T) (*fixture, *Target, *int) {
 	f := newFixture(t, 16, nas())
 	target := f.View().Address(nas4).Target()
 	target.Silence(target.Addrs())
-	target.SetOurs(target.Addrs(), false)
+	target.SetGuarded(target.Addrs(), false)
 	target.hold.Open(nil)
 	forwarded := new(int)
-	f.forward = func(p *lan.Packet, to machine.MAC) error {
+	f.forward = func(_ *lan.Packet, to ether.MAC) error {
 		if to != nasMAC {
 			t.Errorf("forwarded to %v", to)
 		}
@@ -44,20 +44,20 @@ func TestStraggler(t *testing.T) {
 	}
 	want := map[Requester]netip.Addr{{nas4, clientMAC}: client4, {nas6, clientMAC}: client6}
 	if got := target.TakeRequesters(); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("to be told: %v, want %v", got, want)
+		t.Errorf("to correct: %v, want %v", got, want)
 	}
 	// Its own frames, ours, and what is not for our MAC are not.
 	own := syn(nas4, 22)
 	own.Src = nasMAC
 	other := syn(nas4, 22)
-	other.Dst = machine.Broadcast
+	other.Dst = ether.Broadcast
 	*forwarded = 0
 	f.Handle(own)
 	f.Handle(other)
 	target.Concede(nas4, true)
 	f.Handle(syn(nas4, 22))
 	if *forwarded != 0 {
-		t.Errorf("%d forwarded that are none of our business", *forwarded)
+		t.Errorf("%d forwarded that are not for us", *forwarded)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestKernelForwards(t *testing.T) {
 		t.Error("sent twice")
 	}
 	f.Handle(syn(nas6, 22))
-	target.SetOurs([]netip.Addr{nas4}, true)
+	target.SetGuarded([]netip.Addr{nas4}, true)
 	f.Handle(syn(nas4, 22))
 	if *forwarded != 2 {
 		t.Errorf("%d forwarded, want 2", *forwarded)
@@ -89,13 +89,13 @@ func TestQuestionIsPassedOn(t *testing.T) {
 			t.Fatalf("%v: %d frames sent", p.Kind, len(f.sent))
 		}
 		got := parsed(t, f.sent[0], nil)
-		if got.Kind != p.Kind || got.Src != lantest.PorterMAC || got.Dst != nasMAC || got.SenderMAC != clientMAC || requested(got) != requested(p) {
+		if got.Kind != p.Kind || got.Src != lantest.PorterMAC || got.Dst != nasMAC || got.SenderMAC != clientMAC || requestedAddress(got) != requestedAddress(p) {
 			t.Errorf("passed on %+v", got)
 		}
 	}
 	f.sent = nil
-	f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4)) // it heard that itself
-	target.hold.Keep()
+	f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4)) // it heard that itself
+	target.hold.HoldAll()
 	arp, err = lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, nas4)
 	f.Handle(parsed(t, arp, err)) // it may be off, and its card wake for that
 	if len(f.sent) != 0 {
@@ -103,13 +103,13 @@ func TestQuestionIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestArrivingKeepsEverybody who asks, and nobody who tests an address: its machine
+// TestArrivingAnswersAll clients that send requests, and no host that tests an address: its machine
 // defends that.
-func TestArrivingKeepsEverybody(t *testing.T) {
+func TestArrivingAnswersAll(t *testing.T) {
 	f, target, _ := up(t)
-	target.SetOurs(target.Addrs(), true)
-	target.hold.Pass()
-	for _, p := range []*lan.Packet{lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4), lantest.Solicit(otherMAC, client6, nas6)} {
+	target.SetGuarded(target.Addrs(), true)
+	target.hold.HoldUnready()
+	for _, p := range []*lan.Packet{lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4), lantest.Solicit(otherMAC, client6, nas6)} {
 		f.sent = nil
 		f.Handle(p)
 		if len(f.sent) != 1 {
@@ -117,29 +117,29 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 		}
 	}
 	if got := target.TakeRequesters(); len(got) != 2 {
-		t.Errorf("to be told again: %v", got)
+		t.Errorf("to correct again: %v", got)
 	}
 	f.sent = nil
 	f.Handle(lantest.ARPProbe(otherMAC, nas4))
 	f.Handle(lantest.DAD(otherMAC, nas6))
-	target.SetOurs(target.Addrs(), false)
-	f.Handle(lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4))
+	target.SetGuarded(target.Addrs(), false)
+	f.Handle(lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4))
 	if len(f.sent) != 0 {
 		t.Errorf("%d answers", len(f.sent))
 	}
 }
 
-// TestHosts are learnt from what they say by ARP and neighbour discovery, as many as
+// TestHosts are learnt from what they say by ARP and neighbor discovery, as many as
 // there is room for.
 func TestHosts(t *testing.T) {
 	f := newFixture(t, 16, nas())
-	f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4))
+	f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4))
 	f.Handle(lantest.Solicit(clientMAC, client6, nas6))
 	f.Handle(lantest.ARPProbe(otherMAC, free4))
 	f.Handle(lantest.DAD(otherMAC, free6))
-	f.Handle(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, free4))           // it is watched
-	f.Handle(lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, free4))      // another's address
-	f.Handle(lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, free4, tv4)) // ours
+	f.Handle(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, free4))           // it is watched
+	f.Handle(lantest.ARPRequest(intruderMAC, ether.Broadcast, nas4, free4))      // another's address
+	f.Handle(lantest.ARPRequest(lantest.PorterMAC, ether.Broadcast, free4, tv4)) // ours
 	f.Handle(syn(nas4, 22))
 	for _, c := range []struct {
 		six  bool
@@ -155,9 +155,9 @@ func TestHosts(t *testing.T) {
 		}
 	}
 	for i := range 10 * maxHosts {
-		mac := machine.MAC{2, 9, 0, 0, byte(i >> 8), byte(i)}
-		f.Handle(lantest.ARPRequest(mac, machine.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
-		f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)) // it goes on speaking
+		mac := ether.MAC{2, 9, 0, 0, byte(i >> 8), byte(i)}
+		f.Handle(lantest.ARPRequest(mac, ether.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
+		f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4)) // it goes on speaking
 	}
 	if got := f.Hosts(false, 2*maxHosts); len(got) > maxHosts || got[0] != (Host{clientMAC, client4}) {
 		t.Errorf("%d hosts, %v first", len(got), got[0])

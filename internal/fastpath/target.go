@@ -5,23 +5,24 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"nightporter/internal/fair"
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
-// Target is one machine as the readers see it. What it registered never changes:
-// a machine that registers anew gets a new Target. Its flags for sightings on
-// their way to the loop bound what a flood of frames can queue: one of each kind.
+// Target is one machine as the readers see it. Its spec never changes: a machine that
+// registers anew gets a new Target. Its flags for queued sightings bound what a flood of
+// frames can queue: one of each kind.
 type Target struct {
-	MAC   machine.MAC    // by which the loop finds its own state of the machine
-	card  machine.MAC    // that wakes it, often MAC; its boot firmware speaks with it
-	from  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
-	addrs []*Address
-	hold  *handover.Hold
-	judge *fair.Judge
+	MAC      ether.MAC      // by which the loop finds its own state of the machine
+	cardMAC  ether.MAC      // that wakes it, often MAC; its boot firmware speaks with it
+	wakeFrom []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
+	addrs    []*Address
+	hold     *handover.Hold
+	filter   *wakefilter.Filter
 
-	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
+	cardAnswers atomic.Bool // its network card answers our requests, so an answer proves nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
 	undefended  atomic.Bool // another host that tests an address may have it; the loop sets it
 	requesters  requesters
@@ -29,7 +30,7 @@ type Target struct {
 	// On their way to the loop.
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
-	visit       atomic.Bool
+	traffic     atomic.Bool
 	request     atomic.Bool
 	ignored     atomic.Bool
 }
@@ -38,25 +39,25 @@ type Target struct {
 type Address struct {
 	target   *Target
 	ip       netip.Addr
-	mac      machine.MAC // where it is: the target's, or that of its guest
+	mac      ether.MAC // where it is: the target's, or that of its guest
 	services []*Service
 
-	answer   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
-	ours     atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
-	conceded atomic.Bool // left to another host: its packets are not looked at
+	answering atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
+	guarded   atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
+	conceded  atomic.Bool // left to another host: its packets are not looked at
 
 	// On their way to the loop.
-	spoken    [kinds]atomic.Bool // by kind, of what the machine sent
-	conflict  atomic.Bool
-	contest   atomic.Bool
-	diversion atomic.Bool
+	reported [kinds]atomic.Bool // by kind, of what the machine sent
+	conflict atomic.Bool
+	contest  atomic.Bool
+	diverted atomic.Bool
 }
 
 // Service is one service of an address, at which a knock wakes.
 type Service struct {
 	ID machine.Service
 
-	from        []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
+	wakeFrom    []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
 	established *bool          // data on a connection knocks; nil: as for all services
 
 	// On their way to the loop.
@@ -67,15 +68,15 @@ type Service struct {
 }
 
 // NewTarget returns the machine of spec, with the packets that are held for it and
-// the judge of which knocks wake it. Nothing is answered for it so far.
-func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Target {
-	t := &Target{MAC: spec.MAC, card: spec.Woken(), from: spec.WakeFrom, hold: hold, judge: judge}
+// the filter that decides which knocks wake it. Nothing is answered for it so far.
+func NewTarget(spec machine.Spec, hold *handover.Hold, filter *wakefilter.Filter) *Target {
+	t := &Target{MAC: spec.MAC, cardMAC: spec.MagicMAC(), wakeFrom: spec.WakeFrom, hold: hold, filter: filter}
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP, mac: spec.Owner(m.IP)}
 		for _, p := range m.Ports {
 			own := m.Settings[p]
 			a.services = append(a.services, &Service{
-				ID: machine.Service{Addr: m.IP, Port: p}, from: own.WakeFrom, established: own.Established,
+				ID: machine.Service{Addr: m.IP, Port: p}, wakeFrom: own.WakeFrom, established: own.Established,
 			})
 		}
 		t.addrs = append(t.addrs, a)
@@ -83,19 +84,19 @@ func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Targe
 	return t
 }
 
-// Succeed takes over from an earlier target of the machine how it and the addresses that
-// stay stand, before the readers see t. For an address that the machine has spoken for it
-// does not answer: the loop hears of that.
+// Succeed copies the flags of an earlier target of the machine, also for addresses that
+// remain, before the readers see t. For an address from which the machine has sent a frame
+// it does not answer: that was reported to the loop.
 func (t *Target) Succeed(old *Target) {
 	t.cardAnswers.Store(old.cardAnswers.Load())
 	t.doubtful.Store(old.doubtful.Load())
 	t.undefended.Store(old.undefended.Load())
-	t.requesters.all = old.TakeRequesters()
+	t.requesters.byRequester = old.TakeRequesters()
 	for _, a := range t.addrs {
 		for _, was := range old.addrs {
 			if was.ip == a.ip && was.mac == a.mac {
-				a.answer.Store(was.answer.Load() && !was.spokenFor())
-				a.ours.Store(was.ours.Load())
+				a.answering.Store(was.answering.Load() && !was.silenced())
+				a.guarded.Store(was.guarded.Load())
 				a.conceded.Store(was.conceded.Load())
 			}
 		}
@@ -112,7 +113,7 @@ func (t *Target) Addrs() []netip.Addr {
 }
 
 // Owner returns the MAC at which an address of the machine is.
-func (t *Target) Owner(ip netip.Addr) machine.MAC {
+func (t *Target) Owner(ip netip.Addr) ether.MAC {
 	for _, a := range t.addrs {
 		if a.ip == ip {
 			return a.mac
@@ -132,37 +133,38 @@ func (t *Target) Services() []machine.Service {
 	return all
 }
 
-// Answer has the readers answer for these addresses too.
+// Answer makes the readers answer for these addresses.
 func (t *Target) Answer(ips []netip.Addr) {
-	t.SetOurs(ips, true)
+	t.SetGuarded(ips, true)
 	t.setAnswer(ips, true)
 }
 
-// SetOurs says whether our kernel is kept silent about these addresses, so that only
-// the readers send on what comes for them.
-func (t *Target) SetOurs(ips []netip.Addr, ours bool) {
+// SetGuarded sets whether our kernel is kept silent about these addresses, so that only the
+// readers forward packets for them.
+func (t *Target) SetGuarded(ips []netip.Addr, ours bool) {
 	for _, a := range t.addrs {
 		if slices.Contains(ips, a.ip) {
-			a.ours.Store(ours)
+			a.guarded.Store(ours)
 		}
 	}
 }
 
-// Silence stops answering for these addresses.
+// Silence makes the readers stop answering for these addresses.
 func (t *Target) Silence(ips []netip.Addr) { t.setAnswer(ips, false) }
 
 func (t *Target) setAnswer(ips []netip.Addr, answer bool) {
 	for _, a := range t.addrs {
 		if slices.Contains(ips, a.ip) {
-			a.answer.Store(answer)
+			a.answering.Store(answer)
 		}
 	}
 }
 
-// Silent returns one of these addresses that is not answered for, if there is any.
+// Silent returns one of these addresses for which the readers do not answer, if there is
+// any.
 func (t *Target) Silent(ips []netip.Addr) (netip.Addr, bool) {
 	for _, a := range t.addrs {
-		if !a.answer.Load() && slices.Contains(ips, a.ip) {
+		if !a.answering.Load() && slices.Contains(ips, a.ip) {
 			return a.ip, true
 		}
 	}
@@ -178,66 +180,64 @@ func (t *Target) Concede(ip netip.Addr, conceded bool) {
 	}
 }
 
-// SetCardAnswers says whether the machine's network card answers while the
-// machine sleeps, so that an answer to our questions proves nothing.
+// SetCardAnswers sets whether the machine's network card answers while the machine sleeps,
+// so that an answer proves nothing.
 func (t *Target) SetCardAnswers(answers bool) { t.cardAnswers.Store(answers) }
 
-// SetDoubtful says whether traffic for the machine is to be reported: it may be up
-// after all.
+// SetDoubtful sets whether traffic for the machine is reported because it may be up after
+// all.
 func (t *Target) SetDoubtful(doubtful bool) { t.doubtful.Store(doubtful) }
 
-// SetUndefended says whether another host that tests an address may have it: the
+// SetUndefended sets whether another host that tests an address may have it because the
 // machine did not wake.
 func (t *Target) SetUndefended(undefended bool) { t.undefended.Store(undefended) }
 
-// Spoken returns those of the addresses for which the machine spoke, as far as
-// that is on its way to the loop. What its network card may have sent does not
-// count, as the readers go on answering then.
-func (t *Target) Spoken(ips []netip.Addr) []netip.Addr {
+// Silenced returns those of the addresses for which the readers have stopped answering and
+// the sighting is still queued. Frames that its network card may have sent do not count.
+func (t *Target) Silenced(ips []netip.Addr) []netip.Addr {
 	var spoken []netip.Addr
 	for _, a := range t.addrs {
-		if slices.Contains(ips, a.ip) && a.spokenFor() {
+		if slices.Contains(ips, a.ip) && a.silenced() {
 			spoken = append(spoken, a.ip)
 		}
 	}
 	return spoken
 }
 
-// spokenFor reports whether a sighting of the address is underway that has
-// silenced it.
-func (a *Address) spokenFor() bool {
+// silenced reports whether a sighting of the address is queued for which the reader stopped
+// answering.
+func (a *Address) silenced() bool {
 	for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
-		if a.spoken[kind].Load() && !(kind == SawAnswer && a.cardAnswers()) {
+		if a.reported[kind].Load() && !(kind == SawAnswer && a.cardAnswers()) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(a.services, func(s *Service) bool { return s.accept.Load() || s.reset.Load() })
 }
 
-// cardAnswers reports whether an answer for the address may be the network card's. A
-// guest has none.
+// cardAnswers reports whether an answer for the address may be that of the network card. The
+// card does not answer for a guest.
 func (a *Address) cardAnswers() bool { return a.mac == a.target.MAC && a.target.cardAnswers.Load() }
 
 // IP returns the address itself.
 func (a *Address) IP() netip.Addr { return a.ip }
 
 // MAC returns where the address is: at the machine, or at a guest of it.
-func (a *Address) MAC() machine.MAC { return a.mac }
+func (a *Address) MAC() ether.MAC { return a.mac }
 
 // Target returns the machine whose address it is.
 func (a *Address) Target() *Target { return a.target }
 
-// Answered reports whether the readers answer for the address.
-func (a *Address) Answered() bool { return a.answer.Load() }
+// Answering reports whether the readers answer for the address.
+func (a *Address) Answering() bool { return a.answering.Load() }
 
-// Kept reports whether the readers answer those who ask for the address: also while
-// its machine speaks for itself and its services are not ready, since the machine
-// would refuse the client.
-func (a *Address) Kept() bool {
-	return a.answer.Load() || a.ours.Load() && a.target.hold.Passing()
+// AnswersClients reports whether the readers answer clients: also while the machine is up
+// and its services are not ready, because it would refuse the clients.
+func (a *Address) AnswersClients() bool {
+	return a.answering.Load() || a.guarded.Load() && a.target.hold.HoldsUnready()
 }
 
-// Up reports whether the machine takes all packets for the address itself.
+// Up reports whether all packets for the address go to the machine.
 func (a *Address) Up() bool { return a.target.hold.Opened() && !a.conceded.Load() }
 
 // service returns the service at a port, or nil.

@@ -93,7 +93,7 @@ func TestSpoken(t *testing.T) {
 		w := h.View().targets[nasMAC]
 		w.SetCardAnswers(c.cardAnswers)
 		h.Handle(c.p(h))
-		if got := w.Spoken(w.Addrs()); !slices.Equal(got, c.want) {
+		if got := w.Silenced(w.Addrs()); !slices.Equal(got, c.want) {
 			t.Errorf("%s: spoken for %v, want %v", c.name, got, c.want)
 		}
 		for _, ip := range w.Addrs() {
@@ -101,10 +101,10 @@ func TestSpoken(t *testing.T) {
 				t.Errorf("%s: %v is silenced: %t", c.name, ip, silent)
 			}
 		}
-		if got := w.Spoken(nil); got != nil {
+		if got := w.Silenced(nil); got != nil {
 			t.Errorf("%s: %v spoken for, of none", c.name, got)
 		}
-		if h.seen(); w.Spoken(w.Addrs()) != nil {
+		if h.seen(); w.Silenced(w.Addrs()) != nil {
 			t.Errorf("%s: spoken for although the loop has taken it", c.name)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestWakeFrom(t *testing.T) {
@@ -81,7 +81,7 @@ func TestInterest(t *testing.T) {
 	v := NewView(Rules{})
 	v.Add(NewTarget(nas(), nil, nil), true, none)
 	v.Add(NewTarget(tv(), nil, nil), false, none)
-	want := lan.Interest{Own: []netip.Addr{porter4}, MACs: []machine.MAC{nasMAC}, Addrs: []netip.Addr{nas4, nas6, tv4}, Sent: []netip.Addr{nas4, nas6}}
+	want := lan.Interest{Own: []netip.Addr{porter4}, MACs: []ether.MAC{nasMAC}, Addrs: []netip.Addr{nas4, nas6, tv4}, Sent: []netip.Addr{nas4, nas6}}
 	if diff := cmp.Diff(want, v.Interest([]netip.Addr{porter4}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("interest (-want +got):\n%s", diff)
 	}

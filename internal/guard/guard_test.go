@@ -248,7 +248,7 @@ func TestReplacesALeftover(t *testing.T) {
 	again := p.install(options)
 	p.wantAddrs()
 	if got := len(p.tables()["netdev nightporter"]); got != fresh {
-		t.Errorf("the table is %d octets, the first was %d", got, fresh)
+		t.Errorf("the table is %d bytes, the first was %d", got, fresh)
 	}
 	p.must(again.Hold(lab.Interface, tv4))
 	p.wantAddrs(tv4)
@@ -371,7 +371,7 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		{unix.EPERM, []string{"nftables tables nightporter", "operation not permitted", "CAP_NET_ADMIN", "setcap"}},
 		{unix.EOPNOTSUPP, []string{"nftables tables nightporter", "operation not supported", "modprobe nf_tables"}},
 	} {
-		_, err := install(scripted(t, refusing(c.errno)), options)
+		_, err := install(scripted(refusing(c.errno)), options)
 		if err == nil {
 			t.Fatalf("%v: installed", c.errno)
 		}

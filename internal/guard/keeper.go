@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// CheckInterval is how often a Keeper looks after the table: a firewall that is
-// loaded anew may delete all tables, ours among them.
+// CheckInterval is how often a Keeper checks the tables: a firewall that loads its rules may
+// delete all tables, also ours.
 const CheckInterval = 10 * time.Second
 
 // The modes of a Keeper (claim.guard).
 const (
-	ModeAuto = "auto" // where it is possible
+	ModeAuto = "auto" // if possible
 	ModeOn   = "on"   // always, or Mount fails
 	ModeOff  = "off"
 )
 
-// Status says whether our own host's kernel is kept silent about claimed
-// addresses, as the API shows it.
+// Status is whether our own host's kernel is kept silent about claimed addresses, as the API
+// shows it.
 type Status struct {
 	Mode   string `json:"mode"` // claim.guard
 	Active bool   `json:"active"`
@@ -34,20 +34,20 @@ type Status struct {
 type Table interface {
 	Hold(ifi string, addrs ...netip.Addr) error
 	Release(ifi string, addrs ...netip.Addr) error
-	Divert(ifi string, ways ...Way) error
-	Undivert(ifi string, ways ...Way) error
+	Divert(ifi string, ways ...Flow) error
+	Undivert(ifi string, ways ...Flow) error
 	Attach(ifi string) error
 	Check() error
 	Limits() string
 	Close() error
 }
 
-// Keeper looks after the guard, and says how it is. Without a guard it does
-// nothing. A guard that fails does not stop the claims: a machine that could not
-// be woken would be worse than an ICMP error.
+// Keeper checks the guard regularly and has its status. Without a guard it does nothing. A
+// guard that fails does not stop the claims: a machine that cannot be woken is worse than
+// an ICMP error.
 //
-// The zero Keeper has no guard. Only Status and Needed are for other goroutines
-// than the one that mounted it.
+// The zero Keeper has no guard. Only Status and Needed are safe for other goroutines than
+// the one that mounted it.
 type Keeper struct {
 	table Table // nil: there is none
 	mode  string
@@ -56,17 +56,16 @@ type Keeper struct {
 	state atomic.Pointer[Status] // nil: not mounted so far
 }
 
-// Mount has install make a guard, as far as the mode asks for one. The error
-// says that there has to be one, and that there is none.
+// Mount calls install, unless the mode is ModeOff. It returns an error only with ModeOn, if
+// the guard cannot be installed.
 func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Logger, now time.Time) error {
 	k.mode, k.log = mode, log
 	if mode == ModeOff {
-		// A run that crashed may have left one. Where there are no nftables
-		// there is nothing to clear either.
+		// A crashed run may have left one. Without nftables there is nothing to clear.
 		if err := Clear(); err != nil {
-			log.Debug("cannot look for an old guard", "event", "guard_unknown", "err", err)
+			log.Debug("cannot remove the guard of an earlier run", "event", "guard_unknown", "err", err)
 		}
-		k.absent("claim.guard is off", "claim.guard: auto")
+		k.setAbsent("claim.guard is off", "claim.guard: auto")
 		return nil
 	}
 	t, err := install()
@@ -76,19 +75,19 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 		k.set("")
 		log.Info("the guard keeps this host's kernel silent about claimed addresses", "event", "guard_up", "mode", mode)
 		if limits := t.Limits(); limits != "" {
-			log.Warn("the guard is an older kind", "event", "guard_limited", "reason", limits)
+			log.Warn("the guard is limited on this kernel", "event", "guard_limited", "reason", limits)
 		}
 		return nil
 	case mode == ModeOn:
 		k.set(err.Error())
 		return err
 	}
-	k.absent(err.Error(), "give nightporter nftables and CAP_NET_ADMIN")
+	k.setAbsent(err.Error(), "give nightporter nftables and CAP_NET_ADMIN")
 	return nil
 }
 
-// absent logs once what it means that there is no guard.
-func (k *Keeper) absent(reason, remedy string) {
+// setAbsent logs what the missing guard means on this host.
+func (k *Keeper) setAbsent(reason, remedy string) {
 	const safe = "claims are safe without it: this host forwards no packets, and the kernel owns no claimed address"
 	const unsafe = "this host forwards packets, so its kernel may answer a sleeping machine's clients with ICMP errors"
 	settings := forwarding()
@@ -101,8 +100,8 @@ func (k *Keeper) absent(reason, remedy string) {
 	k.log.Warn("no guard: "+unsafe, "event", "guard_missing", "settings", settings, "reason", reason, "remedy", remedy)
 }
 
-// Needed reports whether the absence of the guard would matter. An operator who
-// has switched it off knows.
+// Needed reports whether a missing guard matters. It does not if the operator has switched
+// it off.
 func (k *Keeper) Needed() bool {
 	switch k.mode {
 	case ModeOff:
@@ -113,8 +112,8 @@ func (k *Keeper) Needed() bool {
 	return len(forwarding()) > 0
 }
 
-// forwarding returns the settings by which this host forwards packets: its kernel
-// answers then for addresses that are not its own.
+// forwarding returns the settings by which this host forwards packets. If it does, its
+// kernel answers packets for addresses that are not its own.
 func forwarding() (settings []string) {
 	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
 		if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "0" {
@@ -124,7 +123,7 @@ func forwarding() (settings []string) {
 	return settings
 }
 
-// set notes why the guard is not active; without a reason it is.
+// set sets the status: reason is why the guard is not active, or "" if it is.
 func (k *Keeper) set(reason string) {
 	s := &Status{Mode: k.mode, Active: k.table != nil && reason == "", Reason: reason}
 	if s.Active {
@@ -133,7 +132,7 @@ func (k *Keeper) set(reason string) {
 	k.state.Store(s)
 }
 
-// Status returns how the guard is.
+// Status returns the status of the guard.
 func (k *Keeper) Status() Status {
 	if state := k.state.Load(); state != nil {
 		return *state
@@ -141,58 +140,58 @@ func (k *Keeper) Status() Status {
 	return Status{Mode: k.mode, Reason: "nightporter is starting"}
 }
 
-// Hold silences the kernel about addresses that are claimed on an interface. What
-// fails is logged, and tried again by Check.
+// Hold silences the kernel about addresses that are claimed on an interface. A failure is
+// logged, and Check tries again.
 func (k *Keeper) Hold(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
-		k.note(k.table.Hold(ifi, addrs...))
+		k.noteResult(k.table.Hold(ifi, addrs...))
 	}
 }
 
 // Release ends what Hold began.
 func (k *Keeper) Release(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
-		k.note(k.table.Release(ifi, addrs...))
+		k.noteResult(k.table.Release(ifi, addrs...))
 	}
 }
 
-// Divert keeps the kernel from sending on what comes in on an interface by the ways.
-func (k *Keeper) Divert(ifi string, ways []Way) {
+// Divert keeps the kernel from forwarding packets of flows that arrive on an interface.
+func (k *Keeper) Divert(ifi string, ways []Flow) {
 	if k.table != nil {
-		k.note(k.table.Divert(ifi, ways...))
+		k.noteResult(k.table.Divert(ifi, ways...))
 	}
 }
 
 // Undivert ends what Divert began.
-func (k *Keeper) Undivert(ifi string, ways []Way) {
+func (k *Keeper) Undivert(ifi string, ways []Flow) {
 	if k.table != nil {
-		k.note(k.table.Undivert(ifi, ways...))
+		k.noteResult(k.table.Undivert(ifi, ways...))
 	}
 }
 
-// Attach has the guard work on an interface that is there again.
+// Attach restores the guard on an interface that was created again.
 func (k *Keeper) Attach(ifi string) {
 	if k.table != nil {
-		k.note(k.table.Attach(ifi))
+		k.noteResult(k.table.Attach(ifi))
 	}
 }
 
-// Check looks after the guard when that is due, and reports whether it did.
+// Check checks the guard if that is due, and reports whether it was.
 func (k *Keeper) Check(now time.Time) bool {
 	if k.table == nil || now.Before(k.next) {
 		return false
 	}
 	k.next = now.Add(CheckInterval)
-	k.note(k.table.Check())
+	k.noteResult(k.table.Check())
 	return true
 }
 
 // Next returns when Check is due, or the zero time.
 func (k *Keeper) Next() time.Time { return k.next }
 
-// note logs what has changed. A guard that fails is tried again with every claim,
-// release and check, which would fill the log.
-func (k *Keeper) note(err error) {
+// noteResult logs when the guard begins to fail and when it works again. A failing guard is
+// tried again with every claim, release and check, which would fill the log.
+func (k *Keeper) noteResult(err error) {
 	active := k.Status().Active
 	switch {
 	case err != nil:
@@ -207,7 +206,7 @@ func (k *Keeper) note(err error) {
 	}
 }
 
-// Close takes the guard away. The Keeper has none afterwards.
+// Close removes the guard.
 func (k *Keeper) Close() {
 	if k.table == nil {
 		return

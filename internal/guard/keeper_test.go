@@ -34,11 +34,11 @@ func (t *table) Release(ifi string, addrs ...netip.Addr) error {
 	return t.do(fmt.Sprint("release ", ifi, " ", addrs))
 }
 
-func (t *table) Divert(ifi string, ways ...Way) error {
+func (t *table) Divert(ifi string, ways ...Flow) error {
 	return t.do(fmt.Sprint("divert ", ifi, " ", ways))
 }
 
-func (t *table) Undivert(ifi string, ways ...Way) error {
+func (t *table) Undivert(ifi string, ways ...Flow) error {
 	return t.do(fmt.Sprint("undivert ", ifi, " ", ways))
 }
 
@@ -70,7 +70,7 @@ func TestKeeperOfAGuardThatFails(t *testing.T) {
 	g.fails = errors.New("no more room")
 	k.Release("eth0", claimed)
 	k.Hold("eth0", claimed)
-	ways := []Way{{From: claimed[0], To: netip.MustParseAddr("10.77.0.10")}}
+	ways := []Flow{{From: claimed[0], To: netip.MustParseAddr("10.77.0.10")}}
 	k.Divert("eth0", ways)
 	k.Undivert("eth0", ways)
 	k.Attach("eth0")
@@ -181,8 +181,8 @@ func TestMountWithoutNFTables(t *testing.T) {
 			claimed := []netip.Addr{netip.MustParseAddr("10.77.0.20")}
 			k.Hold("eth0", claimed) // without a guard nothing happens
 			k.Release("eth0", claimed)
-			k.Divert("eth0", []Way{{From: claimed[0], To: claimed[0]}})
-			k.Undivert("eth0", []Way{{From: claimed[0], To: claimed[0]}})
+			k.Divert("eth0", []Flow{{From: claimed[0], To: claimed[0]}})
+			k.Undivert("eth0", []Flow{{From: claimed[0], To: claimed[0]}})
 			k.Check(time.Now())
 			k.Close()
 		})

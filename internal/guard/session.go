@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	// sendBuffer holds the largest transaction in octets: every address of as many
+	// sendBuffer is the size of the largest transaction, in bytes: all addresses of as many
 	// machines as can be configured.
 	sendBuffer = 4 << 20
 
-	// answerTime is how long one transaction may take. The kernel carries it out
-	// while it takes it, and all that it has to say is there at once. But an error
-	// may be a single answer to many messages, and answers that the socket has no
-	// room for are dropped: without a deadline they would be waited for for ever.
+	// answerTime is how long one transaction may take. The kernel processes it during the
+	// send call, and its answers are there at once. But there may be a single error for
+	// many messages, and answers beyond the socket's buffer are dropped: without a deadline
+	// the reader would wait for them for ever.
 	answerTime = 3 * time.Second
 )
 
-// session is a connection to nftables in the kernel, of use until its first
-// error: after that answers may be left on it that belong to nothing asked later.
+// session is a connection to nftables in the kernel. It cannot be used after an error,
+// because answers of the failed transaction may follow.
 type session struct {
 	*nftables.Conn
 	setDeadline func(time.Time) error
 }
 
-// dial opens a session in the network namespace of the calling thread. It lasts:
-// the kernel takes its time to close one while something is being removed.
+// dial opens a session in the network namespace of the calling thread. It is kept open,
+// because the kernel may take long to close one during a removal.
 func dial() (*session, error) {
 	s := new(session)
 	var err error
@@ -44,37 +44,8 @@ func dial() (*session, error) {
 	return s, err
 }
 
-// transact has work talk to the kernel, for answerTime at most. After an error
-// the next transaction begins with a session of its own.
-func (g *Guard) transact(work func(*nftables.Conn) error) error {
-	if g.session == nil {
-		s, err := g.dial()
-		if err != nil {
-			return err
-		}
-		g.session = s
-	}
-	err := g.session.setDeadline(time.Now().Add(answerTime))
-	if err == nil {
-		err = work(g.session.Conn)
-	}
-	if err != nil {
-		_ = g.disconnect() // the error that there is says more
-	}
-	return err
-}
-
-func (g *Guard) disconnect() error {
-	if g.session == nil {
-		return nil
-	}
-	s := g.session
-	g.session = nil
-	return s.CloseLasting()
-}
-
-// explain says what was tried and what helps, in one line. Each message of a
-// transaction may have an error of its own; the first tells the cause.
+// explain returns an error of one line with the cause and a remedy. Each message of a
+// transaction may have its own error; the first is the cause.
 func explain(err error) error {
 	remedy := "the kernel needs nf_tables with the netdev or inet family, in bind mode inet and arp too: modprobe nf_tables"
 	switch err = first(err); {

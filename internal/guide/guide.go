@@ -1,10 +1,10 @@
-// Package guide reads the commands of a guide, so that tests can run them as a reader
-// would. It knows nothing of the daemon.
+// Package guide reads the commands of a page of the documentation, so that tests can run
+// them like a reader.
 //
 // A fenced block of the language sh is a script. Two comments before it, which a browser
-// does not show, say what else a test has to know:
+// does not show, say where it runs and why no test runs it:
 //
-//	<!-- runs on: desk -->
+//	<!-- runs on: workstation -->
 //	<!-- not run: Docker is no package of Debian's -->
 package guide
 
@@ -23,25 +23,26 @@ import (
 // Place is the computer on which a block runs.
 type Place string
 
+// The places of the guides.
 const (
-	Porter  Place = "porter"  // the host that is always on; where no comment says another
-	Machine Place = "machine" // a machine that sleeps
-	Desk    Place = "desk"    // the computer at which the reader sits
+	Porter      Place = "porter"      // the host that is always on; the default
+	Machine     Place = "machine"     // a machine that sleeps
+	Workstation Place = "workstation" // the computer that the reader uses
 )
 
-var places = []Place{Porter, Machine, Desk}
+var places = []Place{Porter, Machine, Workstation}
 
 // Block is a fenced block of a page.
 type Block struct {
 	Line     int    // of its first line, in the page
 	Section  string // the heading above it
-	Language string // empty where none is named
+	Language string // empty if none is named
 	Text     string
 	Place    Place
-	NotRun   string // why no test can run it
+	NotRun   string // why no test runs it; empty: a test does
 }
 
-// runs reports whether a test has to run the block on a computer.
+// runs reports whether a test runs the block on that computer.
 func (b Block) runs(on Place) bool {
 	return b.Language == "sh" && b.NotRun == "" && b.Place == on
 }
@@ -59,8 +60,8 @@ func Read(path string) ([]Block, error) {
 	return blocks, nil
 }
 
-// Scripts returns the blocks of a page that a test has to run on a computer. A page
-// without any is an error: a test of it would pass for nothing.
+// Scripts returns the blocks of a page that a test runs on a computer. A page without such
+// a block is an error, since a test of it would test nothing.
 func Scripts(path string, on Place) ([]Block, error) {
 	blocks, err := Read(path)
 	if err != nil {
@@ -73,8 +74,8 @@ func Scripts(path string, on Place) ([]Block, error) {
 	return blocks, nil
 }
 
-// Section returns the blocks of one section that a test has to run on a computer. The test
-// says how many there are, since it looks at something after each.
+// Section returns the blocks of one section that a test runs on a computer. Another number
+// of blocks than want is an error, since the test checks something after each.
 func Section(path, heading string, on Place, want int) ([]Block, error) {
 	blocks, err := Read(path)
 	if err != nil {
@@ -87,7 +88,7 @@ func Section(path, heading string, on Place, want int) ([]Block, error) {
 	return blocks, nil
 }
 
-// parse finds the blocks, also in lists and quotations.
+// parse returns the blocks of a page, also those in lists and quotations.
 func parse(page []byte) ([]Block, error) {
 	var blocks []Block
 	section := ""
@@ -105,7 +106,7 @@ func parse(page []byte) ([]Block, error) {
 			blocks = append(blocks, b)
 			return ast.WalkContinue, err
 		case *ast.HTMLBlock:
-			return ast.WalkContinue, leads(n, page)
+			return ast.WalkContinue, checkFollowed(n, page)
 		}
 		return ast.WalkContinue, nil
 	})
@@ -116,15 +117,15 @@ func parse(page []byte) ([]Block, error) {
 func block(n *ast.FencedCodeBlock, page []byte) (Block, error) {
 	b := Block{Line: line(n, page), Language: string(n.Language(page)), Text: string(n.Lines().Value(page)), Place: Porter}
 	for before := n.PreviousSibling(); before != nil && before.Kind() == ast.KindHTMLBlock; before = before.PreviousSibling() {
-		if err := b.take(remark(before, page)); err != nil {
+		if err := b.apply(commentText(before, page)); err != nil {
 			return b, fmt.Errorf("%d: %w", line(before, page), err)
 		}
 	}
 	return b, nil
 }
 
-// take takes what a comment says of a block. A comment about anything else says nothing.
-func (b *Block) take(comment string) error {
+// apply applies a comment to the block. Other comments are ignored.
+func (b *Block) apply(comment string) error {
 	key, value, _ := strings.Cut(comment, ":")
 	value = strings.TrimSpace(value)
 	switch key {
@@ -145,9 +146,9 @@ func (b *Block) take(comment string) error {
 	return nil
 }
 
-// leads refuses a comment about a block that has no block after it.
-func leads(n *ast.HTMLBlock, page []byte) error {
-	key, _, _ := strings.Cut(remark(n, page), ":")
+// checkFollowed returns an error for a comment about a block without a block after it.
+func checkFollowed(n *ast.HTMLBlock, page []byte) error {
+	key, _, _ := strings.Cut(commentText(n, page), ":")
 	next := n.NextSibling()
 	for next != nil && next.Kind() == ast.KindHTMLBlock {
 		next = next.NextSibling()
@@ -158,8 +159,8 @@ func leads(n *ast.HTMLBlock, page []byte) error {
 	return fmt.Errorf("%d: %s: found no block after it", line(n, page), key)
 }
 
-// remark is the text of an HTML comment, in one line.
-func remark(n ast.Node, page []byte) string {
+// commentText is the text of an HTML comment, in one line.
+func commentText(n ast.Node, page []byte) string {
 	html := string(n.Lines().Value(page))
 	if closing := n.(*ast.HTMLBlock).ClosureLine; closing.Start >= 0 {
 		html += string(closing.Value(page))
@@ -172,7 +173,7 @@ func remark(n ast.Node, page []byte) string {
 	return strings.Join(strings.Fields(inside), " ")
 }
 
-// line is the number of the first line of a node in the page.
+// line is the line number in the page at which a node begins.
 func line(n ast.Node, page []byte) int {
 	if n.Lines().Len() == 0 {
 		return 0

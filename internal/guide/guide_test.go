@@ -18,7 +18,7 @@ one
 two
 ` + "```" + `
 
-<!-- runs on: desk -->
+<!-- runs on: workstation -->
 <!-- not run: it takes
      another PC -->
 
@@ -57,7 +57,7 @@ func TestBlocks(t *testing.T) {
 	}
 	want := []Block{
 		{Line: 6, Section: "A guide", Language: "sh", Text: "one\ntwo\n", Place: Porter},
-		{Line: 15, Section: "A guide", Language: "sh", Text: "three\n", Place: Desk, NotRun: "it takes another PC"},
+		{Line: 15, Section: "A guide", Language: "sh", Text: "three\n", Place: Workstation, NotRun: "it takes another PC"},
 		{Line: 24, Section: "In a list", Language: "sh", Text: "four\n  indented\n", Place: Machine},
 		{Line: 30, Section: "In a list", Language: "yaml", Text: "five: 5\n", Place: Porter},
 		{Line: 34, Section: "In a list", Text: "six\n", Place: Porter},
@@ -68,7 +68,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// Only scripts run, each on its computer, unless the page says why it cannot.
+// Scripts returns the blocks of one computer, without those that no test runs.
 func TestScripts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page.md")
 	if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
@@ -80,7 +80,7 @@ func TestScripts(t *testing.T) {
 			t.Errorf("%s: %+v, %v", place, got, err)
 		}
 	}
-	if got, err := Scripts(path, Desk); err == nil || !strings.HasSuffix(err.Error(), "page.md: found no block to run on the desk") {
+	if got, err := Scripts(path, Workstation); err == nil || !strings.HasSuffix(err.Error(), "page.md: found no block to run on the workstation") {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err := Section(path, "In a list", Machine, 1); err != nil || len(got) != 1 || got[0].Line != 24 {
@@ -90,19 +90,19 @@ func TestScripts(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if _, err := Scripts(path+"x", Porter); err == nil {
-		t.Error("a page that is not there is read")
+		t.Error("a missing page is no error")
 	}
 }
 
-// A mistake in a comment does not quietly keep a block from being run.
+// A mistake in a comment is an error, so that no block is skipped by mistake.
 func TestBadComments(t *testing.T) {
 	for text, want := range map[string]string{
-		"\n<!-- runs on: dest -->\n```sh\na\n```\n":              `2: runs on: found "dest", expected one of ["porter" "machine" "desk"]`,
-		"<!-- not run: -->\n```sh\na\n```\n":                     "1: not run: found nothing, expected the reason",
-		"<!-- not run: why -->\n```yaml\na: b\n```\n":            `1: not run: found a block of the language "yaml" after it, expected sh`,
-		"<!-- runs on: desk -->\n\nText.\n\n```sh\na\n```\n":     "1: runs on: found no block after it",
-		"<!-- not run: why -->\n\n<!-- runs on: desk -->\n":      "1: not run: found no block after it",
-		"* item\n\n  <!-- not run: why -->\n\n```sh\na\n```\n\n": "3: not run: found no block after it",
+		"\n<!-- runs on: dest -->\n```sh\na\n```\n":                 `2: runs on: found "dest", expected one of ["porter" "machine" "workstation"]`,
+		"<!-- not run: -->\n```sh\na\n```\n":                        "1: not run: found nothing, expected the reason",
+		"<!-- not run: why -->\n```yaml\na: b\n```\n":               `1: not run: found a block of the language "yaml" after it, expected sh`,
+		"<!-- runs on: workstation -->\n\nText.\n\n```sh\na\n```\n": "1: runs on: found no block after it",
+		"<!-- not run: why -->\n\n<!-- runs on: workstation -->\n":  "1: not run: found no block after it",
+		"* item\n\n  <!-- not run: why -->\n\n```sh\na\n```\n\n":    "3: not run: found no block after it",
 	} {
 		if got, err := parse([]byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q: %+v, %v, want %s", text, got, err, want)

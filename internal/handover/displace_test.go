@@ -26,7 +26,7 @@ type queue struct {
 
 func newQueue(t *testing.T) *queue {
 	x := &queue{t: t, h: handover.NewHold(3, plenty())}
-	x.h.Keep()
+	x.h.HoldAll()
 	return x
 }
 
@@ -36,8 +36,8 @@ func (x *queue) want(want string) {
 	x.door.want(x.t, want)
 }
 
-// TestADeadSYNGivesWay: nobody waits behind one that is not repeated.
-func TestADeadSYNGivesWay(t *testing.T) {
+// TestDeadSYNIsDisplaced: no client waits for one that is not repeated.
+func TestDeadSYNIsDisplaced(t *testing.T) {
 	x := newQueue(t)
 	for n := range 9 { // a check from a new port each second, which gives up at once
 		x.at(time.Duration(n)*time.Second, 10, uint16(1000+n))
@@ -51,12 +51,12 @@ func TestADeadSYNGivesWay(t *testing.T) {
 		}
 	}
 	x.want("11:1 10:2056 10:2058")
-	// 35 gave way, which is no loss, and 32 found no place.
+	// 35 were displaced, which is no loss, and 32 found no place.
 	wantCounts(t, x.h, machine.Packets{Held: 38, Replayed: 3, Dropped: 32})
 }
 
-// TestAShareForEachSource: where somebody waits behind every SYN, who has fewer gets
-// the place of one who has more, and nobody that of an equal.
+// TestAShareForEachSource: if a client waits for every SYN, a source with fewer gets
+// the place of one with more, and not that of an equal.
 func TestAShareForEachSource(t *testing.T) {
 	x := newQueue(t)
 	for n := range 5 {
@@ -69,7 +69,7 @@ func TestAShareForEachSource(t *testing.T) {
 	x.want("10:1002 11:1 12:1")
 }
 
-// TestWhoHasMostGivesItsDatagrams, before somebody else's.
+// TestWhoHasMostGivesItsDatagrams, before those of others.
 func TestWhoHasMostGivesItsDatagrams(t *testing.T) {
 	x := newQueue(t)
 	one := datagram("other's")

@@ -1,5 +1,5 @@
-// Package handover knows what happens between a knock and the moment when the
-// machine serves its client itself: the packets that are kept meanwhile (Hold),
-// and when each service can take its clients (Readiness). It sends nothing and
-// has no clock: its callers do.
+// Package handover hands held connections over to a machine that boots. Hold holds the
+// packets of clients, and Readiness finds out when each service accepts its clients. The
+// package sends nothing itself and reads no clock: callers pass a send function and the
+// time.
 package handover

@@ -1,4 +1,4 @@
 package handover
 
-// CostOf is what a frame of so many octets takes of a budget.
-func CostOf(octets int) int64 { return costOf(octets) }
+// MemoryOf is what a frame of so many bytes takes of a budget.
+func MemoryOf(frameLen int) int64 { return memoryOf(frameLen) }

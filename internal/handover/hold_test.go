@@ -11,14 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
 var (
-	routerMAC = machine.MAC{2, 0x77, 0, 0, 0, 1}
-	clientMAC = machine.MAC{2, 0x77, 0, 0, 0, 10}
+	routerMAC = ether.MAC{2, 0x77, 0, 0, 0, 1}
+	clientMAC = ether.MAC{2, 0x77, 0, 0, 0, 10}
 	client    = netip.MustParseAddr("10.77.0.10")
 	outside   = netip.MustParseAddr("10.78.0.2")
 )
@@ -73,7 +74,7 @@ func take(t *testing.T, h *handover.Hold, p *lan.Packet, s machine.Service, want
 	}
 }
 
-var nobody machine.Service // the packet does not knock
+var notKnocking machine.Service // the packet does not knock
 
 func TestWhatBecomesOfAPacket(t *testing.T) {
 	h := handover.NewHold(8, plenty())
@@ -84,17 +85,17 @@ func TestWhatBecomesOfAPacket(t *testing.T) {
 		knock, nothing handover.Verdict
 	}{
 		{"closed", func() {}, handover.Ignore, handover.Ignore},
-		{"the machine sleeps", h.Keep, handover.Kept, handover.Ignore},
-		{"it arrives", h.Pass, handover.Kept, handover.Forward},
+		{"the machine sleeps", h.HoldAll, handover.Held, handover.Ignore},
+		{"it arrives", h.HoldUnready, handover.Held, handover.Forward},
 		{"its service is ready", func() { h.Admit(ssh, (&door{}).send) }, handover.Forward, handover.Forward},
-		{"it turns out to be firmware", h.Keep, handover.Kept, handover.Ignore},
+		{"it turns out to be firmware", h.HoldAll, handover.Held, handover.Ignore},
 		{"it has all its addresses back", func() { h.Open((&door{}).send) }, handover.Forward, handover.Forward},
-		{"nobody sends to us any more", h.Close, handover.Ignore, handover.Ignore},
+		{"closed", h.Close, handover.Ignore, handover.Ignore},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.enter()
 			take(t, h, syn("syn", 1), ssh, c.knock)
-			take(t, h, other, nobody, c.nothing)
+			take(t, h, other, notKnocking, c.nothing)
 		})
 	}
 }
@@ -102,20 +103,20 @@ func TestWhatBecomesOfAPacket(t *testing.T) {
 func TestPacketsAreLetInInOrder(t *testing.T) {
 	var d door
 	h := handover.NewHold(8, plenty())
-	h.Keep()
+	h.HoldAll()
 	p := datagram("a")
-	take(t, h, p, game, handover.Kept)
+	take(t, h, p, game, handover.Held)
 	copy(p.Frame, "X") // the reader uses its buffer again
-	take(t, h, syn("syn1", 1), ssh, handover.Kept)
-	take(t, h, datagram("b"), game, handover.Kept)
-	take(t, h, syn("syn2", 2), ssh, handover.Kept)
-	take(t, h, syn("syn1-again", 1), ssh, handover.Kept) // one for each connection
-	take(t, h, data("data", 77), ssh, handover.Kept)
-	take(t, h, data("more", 78), ssh, handover.Kept)
-	take(t, h, data("data-again", 77), ssh, handover.Kept)
-	take(t, h, datagram("a"), game, handover.Kept) // the same twice is two
+	take(t, h, syn("syn1", 1), ssh, handover.Held)
+	take(t, h, datagram("b"), game, handover.Held)
+	take(t, h, syn("syn2", 2), ssh, handover.Held)
+	take(t, h, syn("syn1-again", 1), ssh, handover.Held) // one for each connection
+	take(t, h, data("data", 77), ssh, handover.Held)
+	take(t, h, data("more", 78), ssh, handover.Held)
+	take(t, h, data("data-again", 77), ssh, handover.Held)
+	take(t, h, datagram("a"), game, handover.Held) // the same twice is two
 	wantCounts(t, h, machine.Packets{Held: 7})
-	h.Pass()
+	h.HoldUnready()
 	if n := h.Admit(game, d.send); n != 3 {
 		t.Errorf("%d datagrams replayed", n)
 	}
@@ -127,22 +128,22 @@ func TestPacketsAreLetInInOrder(t *testing.T) {
 	d.want(t, "")
 }
 
-// TestFull: the oldest datagram gives way, and no SYN.
+// TestFull: the oldest datagram is displaced, and no SYN.
 func TestFull(t *testing.T) {
 	var d door
 	h := handover.NewHold(3, plenty())
-	h.Keep()
-	take(t, h, syn("syn1", 1), ssh, handover.Kept)
+	h.HoldAll()
+	take(t, h, syn("syn1", 1), ssh, handover.Held)
 	for i := range 4 {
-		take(t, h, datagram(fmt.Sprint("d", i)), game, handover.Kept)
+		take(t, h, datagram(fmt.Sprint("d", i)), game, handover.Held)
 	}
 	wantCounts(t, h, machine.Packets{Held: 5, Dropped: 2})
-	take(t, h, syn("syn2", 2), ssh, handover.Kept)
-	take(t, h, syn("syn3", 3), ssh, handover.Kept)
-	take(t, h, syn("syn4", 4), ssh, handover.Kept)       // no room, and nobody who could give way
-	take(t, h, syn("syn1-again", 1), ssh, handover.Kept) // needs none
+	take(t, h, syn("syn2", 2), ssh, handover.Held)
+	take(t, h, syn("syn3", 3), ssh, handover.Held)
+	take(t, h, syn("syn4", 4), ssh, handover.Held)       // no room, and no packet to displace
+	take(t, h, syn("syn1-again", 1), ssh, handover.Held) // needs none
 	h.SetLimit(4)
-	take(t, h, datagram("last"), game, handover.Kept)
+	take(t, h, datagram("last"), game, handover.Held)
 	h.Open(d.send)
 	d.want(t, "syn1-again syn2 syn3 last")
 	wantCounts(t, h, machine.Packets{Held: 8, Replayed: 4, Dropped: 5})
@@ -150,43 +151,43 @@ func TestFull(t *testing.T) {
 
 func TestLostPacketsAreCounted(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
-	take(t, h, &lan.Packet{Kind: lan.UDP, Frame: make([]byte, 10_000), To: nas4}, game, handover.Kept)
+	h.HoldAll()
+	take(t, h, &lan.Packet{Kind: lan.UDP, Frame: make([]byte, 10_000), To: nas4}, game, handover.Held)
 	wantCounts(t, h, machine.Packets{Dropped: 1})
-	take(t, h, datagram("a"), game, handover.Kept)
-	take(t, h, datagram("b"), game, handover.Kept)
+	take(t, h, datagram("a"), game, handover.Held)
+	take(t, h, datagram("b"), game, handover.Held)
 	if n := h.Drop(); n != 2 {
 		t.Errorf("dropped %d", n)
 	}
 	wantCounts(t, h, machine.Packets{Held: 2, Dropped: 3})
-	take(t, h, datagram("c"), game, handover.Kept)
+	take(t, h, datagram("c"), game, handover.Held)
 	h.Close()
-	h.Keep()
-	take(t, h, datagram("d"), game, handover.Kept)
+	h.HoldAll()
+	take(t, h, datagram("d"), game, handover.Held)
 	h.Open(func([]byte, lan.Checksum) error { return errors.New("the cable is out") })
 	wantCounts(t, h, machine.Packets{Held: 4, Dropped: 5})
 }
 
-func TestGuests(t *testing.T) {
+func TestClients(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
-	take(t, h, syn("syn1", 1), ssh, handover.Kept)
-	take(t, h, syn("syn2", 2), ssh, handover.Kept)
-	take(t, h, datagram("a"), game, handover.Kept)
+	h.HoldAll()
+	take(t, h, syn("syn1", 1), ssh, handover.Held)
+	take(t, h, syn("syn2", 2), ssh, handover.Held)
+	take(t, h, datagram("a"), game, handover.Held)
 	farSSH := syn("far", 3)
 	farSSH.Src, farSSH.From = routerMAC, outside
-	take(t, h, farSSH, ssh, handover.Kept)
-	near, far := handover.Guest{Addr: nas4, MAC: clientMAC, IP: client}, handover.Guest{Addr: nas4, MAC: routerMAC, IP: outside}
+	take(t, h, farSSH, ssh, handover.Held)
+	near, far := handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client}, handover.Client{MachineIP: nas4, MAC: routerMAC, IP: outside}
 	opt := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
-	if d := cmp.Diff([]handover.Guest{near, far}, h.Guests(), opt); d != "" {
+	if d := cmp.Diff([]handover.Client{near, far}, h.Clients(), opt); d != "" {
 		t.Errorf("guests (-want +got):\n%s", d)
 	}
-	h.Pass()
-	if d := cmp.Diff([]handover.Guest{near}, h.Leaving(ssh), opt); d != "" {
+	h.HoldUnready()
+	if d := cmp.Diff([]handover.Client{near}, h.ClientsOnlyOf(ssh), opt); d != "" {
 		t.Errorf("with SSH leave (-want +got):\n%s", d)
 	}
 	h.Admit(ssh, (&door{}).send)
-	if d := cmp.Diff([]handover.Guest{far}, h.Leaving(game), opt); d != "" {
+	if d := cmp.Diff([]handover.Client{far}, h.ClientsOnlyOf(game), opt); d != "" {
 		t.Errorf("with the game leave (-want +got):\n%s", d)
 	}
 }
@@ -195,16 +196,16 @@ func TestGuests(t *testing.T) {
 // is needed when that is sent.
 func TestChecksumsTravel(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
+	h.HoldAll()
 	var want, got []lan.Checksum
 	for port, sum := range []lan.Checksum{lan.Unfinished, lan.Unchecked, lan.Verified} {
 		p := syn("syn", uint16(port))
 		p.Sum = sum
-		take(t, h, p, ssh, handover.Kept)
+		take(t, h, p, ssh, handover.Held)
 		want = append(want, sum)
 	}
 	again := syn("syn", 0) // by another way: its checksum is there
-	take(t, h, again, ssh, handover.Kept)
+	take(t, h, again, ssh, handover.Held)
 	want[0] = again.Sum
 	h.Open(func(_ []byte, sum lan.Checksum) error {
 		got = append(got, sum)
@@ -218,10 +219,10 @@ func TestChecksumsTravel(t *testing.T) {
 // Nothing overtakes those who are let in.
 func TestNobodyOvertakesOpen(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
-	take(t, h, datagram("1"), game, handover.Kept)
-	take(t, h, datagram("2"), game, handover.Kept)
-	h.Pass()
+	h.HoldAll()
+	take(t, h, datagram("1"), game, handover.Held)
+	take(t, h, datagram("2"), game, handover.Held)
+	h.HoldUnready()
 	verdict := make(chan handover.Verdict)
 	first := true
 	h.Open(func([]byte, lan.Checksum) error {

@@ -33,7 +33,7 @@ func run(r *handover.Readiness, from, until time.Duration) (asked map[machine.Se
 	for now := from; now <= until; now += time.Millisecond {
 		next := r.Next()
 		d := r.Due(start.Add(now), 0, waiting)
-		ask, open := d.Ask, d.Ready
+		ask, open := d.Probe, d.Ready
 		if (len(ask) > 0 || len(open) > 0) && (next.IsZero() || next.After(start.Add(now))) {
 			panic("something was due that Next had not told")
 		}
@@ -92,7 +92,7 @@ func TestServicesBecomeReadyOneByOne(t *testing.T) {
 	}
 	r.Expect(start, unset, []machine.Service{web6, ping})
 	if !r.Done() {
-		t.Error("waits for services that nobody waits for")
+		t.Error("waits for services without clients")
 	}
 	r.Reset()
 	if r.Done() {
@@ -115,13 +115,13 @@ func TestDatagramsAreObjectedTo(t *testing.T) {
 		due := r.Next()
 		gaps = append(gaps, due.Sub(now))
 		d := r.Due(due, 0, waiting)
-		ask, ready := d.Ask, d.Ready
+		ask, ready := d.Probe, d.Ready
 		if len(ask) != 1 || len(ready) != 0 {
 			t.Fatalf("asks %v, ready %v", ask, ready)
 		}
 		now = due.Add(time.Millisecond)
-		r.Objected(now, game)
-		r.Objected(now, game) // a second one says nothing new
+		r.Unreachable(now, game)
+		r.Unreachable(now, game) // a second one says nothing new
 	}
 	want := []time.Duration{0, 50, 100, 200, 400, 400, 1044, 1099}
 	for i := range want {
@@ -142,9 +142,50 @@ func TestDatagramsAreObjectedTo(t *testing.T) {
 		t.Error("not ready although the machine did not object")
 	}
 	r.Answered(due, nas4)
-	r.Objected(due, game) // too late
+	r.Unreachable(due, game) // too late
 	if !r.Next().IsZero() {
 		t.Error("asks a service that is ready")
+	}
+}
+
+// A refusal may be among unread frames. The service is not ready before they are read, or a second later.
+func TestDatagramsWaitForUnreadFrames(t *testing.T) {
+	var r handover.Readiness
+	r.Expect(start, unset, []machine.Service{ssh, game})
+	r.Answered(start, nas4)
+	r.Due(start, 0, waiting)
+	now := start.Add(49 * time.Millisecond)
+	if r.Accepts(now) {
+		t.Error("accepts before the machine could refuse")
+	}
+	for range 5 {
+		now = now.Add(11 * time.Millisecond)
+		if !r.Accepts(now) {
+			t.Fatalf("after %v nothing is accepted", now.Sub(start))
+		}
+		r.Unread(now)
+		if ready := r.Due(now, 0, waiting).Ready; ready != nil {
+			t.Fatalf("after %v %v is ready, with unread frames", now.Sub(start), ready)
+		}
+	}
+	r.Unreachable(now, game)
+	if r.Accepts(now.Add(time.Minute)) {
+		t.Error("accepts what was refused")
+	}
+	var d handover.Due
+	for now = r.Next(); !slices.Contains(d.Probe, game); now = now.Add(time.Millisecond) {
+		d = r.Due(now, 0, waiting)
+	}
+	sent := now
+	for ; !slices.Contains(d.Ready, game); now = now.Add(time.Millisecond) {
+		if now.Sub(sent) > 2*time.Second {
+			t.Fatal("waits for ever")
+		}
+		r.Unread(now)
+		d = r.Due(now, 0, waiting)
+	}
+	if took := now.Sub(sent); took < time.Second {
+		t.Errorf("ready after %v, with unread frames", took)
 	}
 }
 
@@ -198,14 +239,14 @@ func TestTwoUDPServicesShareTheRation(t *testing.T) {
 	l := linux{tokens: 6, last: start}
 	for now := start; now.Before(start.Add(20 * time.Second)); now = now.Add(time.Millisecond) {
 		d := r.Due(now, 0, waiting)
-		ask, ready := d.Ask, d.Ready
+		ask, ready := d.Probe, d.Ready
 		for _, s := range ask {
 			if l.object(now) {
-				r.Objected(now, s)
+				r.Unreachable(now, s)
 			}
 		}
 		if len(ready) > 0 {
-			t.Fatalf("%v is ready after %v, though nobody listens at either", ready, now.Sub(start))
+			t.Fatalf("%v is ready after %v, though neither listens", ready, now.Sub(start))
 		}
 	}
 }
@@ -219,34 +260,34 @@ func TestEachClientHasItsRation(t *testing.T) {
 	for i := range 20 { // the oldest datagram is another client's each time
 		now = r.Next()
 		d := r.Due(now, 0, func(machine.Service) (netip.Addr, bool) { return netip.AddrFrom4([4]byte{10, 77, 1, byte(i)}), true })
-		asks += len(d.Ask)
-		r.Objected(now, game)
+		asks += len(d.Probe)
+		r.Unreachable(now, game)
 	}
 	if took := now.Sub(start); asks != 20 || took > 8*time.Second {
 		t.Errorf("%d questions in %v", asks, took)
 	}
 }
 
-// Where no datagram waits there is nothing to ask with, and nobody to wait for. A
-// knock may be told of before its datagram is kept.
+// Where no datagram waits there is nothing to probe with, and no client to wait for. A
+// knock may be reported before its datagram is held.
 func TestNoDatagramToAskWith(t *testing.T) {
 	var r handover.Readiness
 	nothing := func(machine.Service) (netip.Addr, bool) { return netip.Addr{}, false }
 	r.Expect(start, unset, []machine.Service{game})
 	r.Answered(start, nas4)
-	if d := r.Due(start, 0, nothing); len(d.Ask)+len(d.Ready) > 0 {
+	if d := r.Due(start, 0, nothing); len(d.Probe)+len(d.Ready) > 0 {
 		t.Fatalf("due %+v", d)
 	}
 	now := r.Next()
-	if d := r.Due(now, 0, waiting); len(d.Ask) != 1 {
+	if d := r.Due(now, 0, waiting); len(d.Probe) != 1 {
 		t.Fatalf("due %+v, though a datagram has come", d)
 	}
-	r.Objected(now, game)
+	r.Unreachable(now, game)
 	now = r.Next()
 	r.Due(now, 0, nothing)
 	now = r.Next()
 	if d := r.Due(now, 0, nothing); !slices.Equal(d.Ready, []machine.Service{game}) || !r.Done() {
-		t.Errorf("due %+v, and nobody waits", d)
+		t.Errorf("due %+v, and no client waits", d)
 	}
 }
 
@@ -269,7 +310,7 @@ func TestServiceIsChecked(t *testing.T) {
 	for _, ready := range []string{"http:/", "https:/=204", "banner:SSH"} {
 		var r handover.Readiness
 		r.Expect(start, wanting(ready, ssh), []machine.Service{ssh})
-		if d := r.Due(start, 0, waiting); len(d.Ask) != 1 || len(d.Check) > 0 {
+		if d := r.Due(start, 0, waiting); len(d.Probe) != 1 || len(d.Check) > 0 {
 			t.Fatalf("%s: due %+v before a SYN-ACK", ready, d)
 		}
 		now := start.Add(time.Second)
@@ -279,9 +320,9 @@ func TestServiceIsChecked(t *testing.T) {
 			}
 		}
 		if r.Checked(now, r.Began(), ssh, true) {
-			t.Errorf("%s: ready by a check that nobody asked for", ready)
+			t.Errorf("%s: ready by a check that was not requested", ready)
 		}
-		if d := r.Due(r.Next(), 0, waiting); len(d.Ask) > 0 || !slices.Equal(d.Check, []machine.Service{ssh}) {
+		if d := r.Due(r.Next(), 0, waiting); len(d.Probe) > 0 || !slices.Equal(d.Check, []machine.Service{ssh}) {
 			t.Fatalf("%s: due %+v after the SYN-ACK", ready, d)
 		}
 		if !r.Next().IsZero() {
@@ -313,7 +354,7 @@ func TestServiceIsReadyAfterADelay(t *testing.T) {
 		t.Fatal("ready without the delay")
 	}
 	r.Answered(start.Add(2*time.Second), nas4) // says nothing new
-	r.Objected(start.Add(2*time.Second), game)
+	r.Unreachable(start.Add(2*time.Second), game)
 	asked, ready := run(&r, time.Second, 4999*time.Millisecond)
 	if len(asked) > 0 || len(ready) > 0 {
 		t.Errorf("asked %v, ready %v during the delay", asked, ready)

@@ -51,7 +51,7 @@ func TestFaultClock(t *testing.T) {
 			mem.Since, mem.Registered, mem.LastWake = c.asleep.wall, c.asleep.wall.Add(-time.Second), machine.LastWake{}
 			mem.Counted = c.asleep.wall.Add(-time.Minute)
 			past := pastOf(t, c.opened, []batchAt{
-				{c.asleep, line{memory: mem, carries: itsMemory}}, {c.wrote, line{event: Event{Kind: Refused, Seq: 1}}},
+				{c.asleep, line{memory: mem, carries: newestMemory}}, {c.wrote, line{event: Event{Kind: Refused, Seq: 1}}},
 			})
 			m := past.machines[mem.Spec.MAC]
 			now := c.opened.wall
@@ -67,7 +67,7 @@ func TestFaultClock(t *testing.T) {
 			near(t, "asleep when it was seen last", past.seen.Sub(m.Since), c.least)
 
 			mem.Spec.IdleWatts, mem.Spec.SleepWatts, m.Spec = 52, 2, mem.Spec
-			life := machine.Resume(m, machine.Policy{}, past.until, now)
+			life := machine.Restore(m, machine.Policy{}, past.until, now)
 			life.Handle(now, machine.Ticked{}) // it is asked
 			life.Handle(now, machine.Answered{Addr: mem.Spec.Monitor[0].IP, Proof: machine.BySystem})
 			near(t, "counted", life.Status().Tally.Slept-m.Tally.Slept, past.until.Sub(m.Since))
@@ -99,7 +99,7 @@ func TestPauseOnAnotherClock(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			mem := *memoryOf(1)
 			mem.Paused = c.wrote.wall.Add(c.until)
-			m := pastOf(t, c.opened, []batchAt{{c.wrote, line{memory: mem, carries: itsMemory}}}).machines[mem.Spec.MAC]
+			m := pastOf(t, c.opened, []batchAt{{c.wrote, line{memory: mem, carries: newestMemory}}}).machines[mem.Spec.MAC]
 			near(t, "left", m.Paused.Sub(c.opened.wall), c.left)
 		})
 	}
@@ -141,7 +141,7 @@ func near(t *testing.T, what string, got, want time.Duration) {
 // to write again, and one that ended in order has left word.
 func TestUntil(t *testing.T) {
 	now := stamp{wall: night.Add(100 * time.Hour), boot: "b", up: 100 * time.Hour}
-	asleep := batchAt{stamp{wall: night, boot: "b"}, line{memory: *memoryOf(1), carries: itsMemory}}
+	asleep := batchAt{stamp{wall: night, boot: "b"}, line{memory: *memoryOf(1), carries: newestMemory}}
 	hours := func(n int, c carries) batchAt {
 		up := time.Duration(n) * time.Hour
 		return batchAt{stamp{wall: night.Add(up), boot: "b", up: up}, line{carries: c}}

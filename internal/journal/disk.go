@@ -28,7 +28,7 @@ const (
 	asideSuffix = ".bad" // of files set aside
 )
 
-// disk is what the journal needs of the file system.
+// disk is the part of the file system that the journal uses.
 type disk interface {
 	// open opens the present file to be appended to.
 	open() (file, error)
@@ -36,7 +36,7 @@ type disk interface {
 	// durably and at once, and opens it to be appended to. After an error the
 	// present one is as it was, unless the error is errUnlinked.
 	replace(content []byte) (file, error)
-	// room returns how many bytes there is space for, as far as is known.
+	// room returns the free space in bytes, or math.MaxInt64 if it is not known.
 	room() int64
 }
 
@@ -48,11 +48,11 @@ type file interface {
 	Close() error
 }
 
-// folder is the state directory. While it is open nobody else can open it.
+// folder is the state directory. It is locked: no other process can open it.
 type folder struct {
 	path string
 	lock *os.File // the directory itself
-	most int64    // how long the file may be, in bytes: a longer one is not read
+	most int64    // maximum length of the file in bytes: a longer one is not read
 }
 
 func openFolder(path string, log *slog.Logger) (*folder, error) {
@@ -69,7 +69,7 @@ func openFolder(path string, log *slog.Logger) (*folder, error) {
 	case err != nil:
 		// Some network file systems have no such locks. That is no reason to
 		// let machines sleep on.
-		log.Warn("cannot lock the state directory, so a second nightporter would not be noticed", "event", "journal_lock_failed", "dir", path, "err", err)
+		log.Warn("cannot lock the state directory: a second nightporter is not detected", "event", "journal_lock_failed", "dir", path, "err", err)
 	}
 	return &folder{path: path, lock: d, most: maxRead}, nil
 }
@@ -94,7 +94,7 @@ func control(f *os.File, call func(fd int) error) error {
 	return errors.Join(err, result)
 }
 
-// Keeps reports whether the journal makes files of that name in its directory.
+// Keeps reports whether the journal creates files of that name in its directory.
 func Keeps(name string) bool {
 	return name == fileName || strings.HasPrefix(name, "."+fileName) || strings.HasPrefix(name, fileName+".") && strings.HasSuffix(name, asideSuffix)
 }
@@ -102,30 +102,6 @@ func Keeps(name string) bool {
 func (d *folder) file() string { return filepath.Join(d.path, fileName) }
 
 func (d *folder) close() error { return d.lock.Close() }
-
-// read reads the present file. An error is of the file system; what is wrong with
-// the file itself is in the content.
-func (d *folder) read() (*content, error) {
-	// Without O_NONBLOCK a pipe of that name would be waited for.
-	f, err := d.openFile(os.O_RDONLY | unix.O_NONBLOCK)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return &content{fault: fmt.Errorf("not a regular file: mode %v", info.Mode())}, nil
-	case info.Size() > d.most:
-		return &content{fault: fmt.Errorf("%d bytes long, expected at most %d", info.Size(), d.most)}, nil
-	}
-	c := read(f)
-	c.mode = info.Mode()
-	return c, nil
-}
 
 // openFile opens the present file. A link is not followed: it may lead to a file of
 // another user's choice.
@@ -233,8 +209,8 @@ func (d *folder) named(prefix, suffix string) ([]string, error) {
 	return found, err
 }
 
-// dataFile leaves out of Sync what nobody needs to read the data again, such as
-// the time of the change: half the writes of an SD card.
+// dataFile uses fdatasync for Sync, which does not write metadata such as the time of
+// the change. That halves the writes to an SD card.
 type dataFile struct{ *os.File }
 
 func (f dataFile) Sync() error {
@@ -243,3 +219,7 @@ func (f dataFile) Sync() error {
 	}
 	return nil
 }
+
+// errUnlinked means that a new file replaced the present one, but the replacement may
+// not be durable.
+var errUnlinked = errors.New("the former journal file was replaced")

@@ -6,11 +6,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/disktest"
+	"nightporter/internal/hosttest"
 )
 
 func TestDiskFull(t *testing.T) {
-	m := disktest.New(t, "64k")
+	m := hosttest.New(t, "64k")
 	dir := m.Dir + "/state"
 	j, _, l := opened(t, dir)
 	j.Append(Record{Memory: memoryOf(0)})
@@ -53,7 +53,7 @@ func TestDiskFull(t *testing.T) {
 
 // A disk that is full of our own old lines is one that can be tidied.
 func TestDiskFullOfHistory(t *testing.T) {
-	m := disktest.New(t, "64k")
+	m := hosttest.New(t, "64k")
 	dir := m.Dir + "/state"
 	j, _, _ := opened(t, dir)
 	for i := range 300 {
@@ -70,11 +70,11 @@ func TestDiskFullOfHistory(t *testing.T) {
 }
 
 func TestOpenOnFullDisk(t *testing.T) {
-	m := disktest.New(t, "64k")
+	m := hosttest.New(t, "64k")
 	put(t, m.Dir, append(written(t, 3), `{"sum":`...))
 	free := m.Fill()
 	j, past, l := opened(t, m.Dir)
-	if len(past.Machines) != 3 || len(l.lines("cut off")) != 1 || j.Healthy() != nil {
+	if len(past.Machines) != 3 || len(l.lines("journal_torn")) != 1 || j.Healthy() != nil {
 		t.Errorf("%d machines, health %v, log %q", len(past.Machines), j.Healthy(), l.lines(""))
 	}
 	closed(t, j)
@@ -91,7 +91,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	m := disktest.New(t, "256k")
+	m := hosttest.New(t, "256k")
 	for _, content := range [][]byte{written(t, 3), append(written(t, 3), `{"sum":`...), append([]byte("x"), written(t, 3)...)} {
 		put(t, m.Dir, content)
 		m.ReadOnly(true)

@@ -8,43 +8,43 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// Kind is what an event tells. The names are part of the file's format.
+// Kind is the kind of an event. The names are part of the file format.
 type Kind string
 
 // The kinds of events.
 const (
-	Registered   Kind = "registered"    // the machine said that it is about to sleep, or that it is up
-	Refused      Kind = "refused"       // a registration was not accepted
-	Settling     Kind = "settling"      // whether the machine is off is in doubt
-	Asleep       Kind = "asleep"        // its addresses are claimed
-	Knock        Kind = "knock"         // a client wants one of its services
-	Asked        Kind = "asked"         // a wake was asked for
-	Magic        Kind = "magic"         // a magic packet went out
-	Arrived      Kind = "arrived"       // it is up, its services are not ready
-	Ready        Kind = "ready"         // it was handed over
-	Failed       Kind = "failed"        // a wake was given up
-	HandStart    Kind = "hand_start"    // it started without us
-	Awake        Kind = "awake"         // it is up for any other reason
-	Conflict     Kind = "conflict"      // one of its addresses was left to another host
-	ConflictOver Kind = "conflict_over" // no other host answers for that address any more
-	Forgotten    Kind = "forgotten"     // it is no longer known
-	Suppressed   Kind = "suppressed"    // a knock that was not allowed to wake
+	Registered    Kind = "registered"    // the machine registered that it goes to sleep, or that it is up
+	Refused       Kind = "refused"       // a registration was not accepted
+	Settling      Kind = "settling"      // the porter probes whether the machine is off
+	Asleep        Kind = "asleep"        // its addresses are claimed
+	Knock         Kind = "knock"         // a client wants one of its services
+	Asked         Kind = "asked"         // a wake was requested
+	Magic         Kind = "magic"         // a magic packet went out
+	Arrived       Kind = "arrived"       // it is up, its services are not ready
+	Ready         Kind = "ready"         // it was handed over
+	Failed        Kind = "failed"        // a wake was given up
+	ExternalStart Kind = "hand_start"    // external start: the porter did not wake it
+	Awake         Kind = "awake"         // it is up for any other reason
+	Conflict      Kind = "conflict"      // one of its addresses was conceded to another host
+	ConflictOver  Kind = "conflict_over" // no other host answers for that address any more
+	Forgotten     Kind = "forgotten"     // it is no longer known
+	Suppressed    Kind = "suppressed"    // a knock that was not allowed to wake
 
 	Waiting      Kind = "address_waiting"   // an address of it cannot be claimed at present
-	Proved       Kind = "address_claimable" // it can now
+	Proved       Kind = "address_claimable" // that address can be claimed now
 	Elsewhere    Kind = "elsewhere"         // the machine is up, at another address than those it registered
 	CardReplaced Kind = "card_replaced"     // its name has moved to another MAC
 	Redefined    Kind = "redefined"         // its registration changed while it slept
-	Renamed      Kind = "renamed"           // it has another name than it asked for, or had
+	Renamed      Kind = "renamed"           // its name differs from the requested one, or changed
 
-	CommandFailed Kind = "command_failed" // the program that wakes it did not do its work
+	CommandFailed Kind = "command_failed" // its wake command failed
 
-	Paused       Kind = "paused"        // it is left alone until a time
-	Resumed      Kind = "resumed"       // that is over
-	ServiceReady Kind = "service_ready" // in a test: one of its services takes clients
+	Paused       Kind = "paused"        // it is paused until a time
+	Resumed      Kind = "resumed"       // the pause ended
+	ServiceReady Kind = "service_ready" // in a test: one of its services is ready
 
 	// Of the porter itself, and of no machine.
 	Started      Kind = "started"       // it started; Reason is set if the run before did not end in order
@@ -52,31 +52,30 @@ const (
 	ReloadFailed Kind = "reload_failed" // a new configuration was not taken over
 )
 
-// Event is something that happened, as the history keeps it. Beyond At, Seq and
-// Kind only the fields are set that the kind has something to say in. In JSON
-// durations are seconds, to the microsecond.
+// Event is one entry of the history. At, Seq and Kind are always set, other fields
+// depend on the kind. In JSON, durations are in seconds, to the microsecond.
 type Event struct {
 	At   time.Time
-	Seq  uint64 // given by Append, counts from 1 and goes on after a restart
+	Seq  uint64 // set by Append; counts from 1, and continues after a restart
 	Kind Kind
 
 	Machine  string // its name
-	MAC      machine.MAC
-	IP       netip.Addr     // the address it is about
-	Source   netip.AddrPort // who knocked or asked; port 0 if there is none
-	Service  string         // what was knocked at, as in "192.0.2.5:22/tcp"
+	MAC      ether.MAC
+	IP       netip.Addr     // the address that the event concerns
+	Source   netip.AddrPort // sender of the knock or request; port 0 if it has none
+	Service  string         // destination of the knock, as in "192.0.2.5:22/tcp"
 	Trigger  string         // of a wake
-	By       string         // who asked for it, who else uses the address, or the MAC that had the name
+	By       string         // requester, other user of the address, or former MAC
 	Reason   string
 	Attempts int           // magic packets so far
 	Boot     time.Duration // from the first magic packet to the first frame
-	Ready    time.Duration // from the first magic packet to the hand-over
+	Ready    time.Duration // from the first magic packet to the handover
 	Slept    time.Duration
 	Until    time.Time // the end of a pause
-	NotReady []string  // services that could not take clients at the hand-over
-	Test     bool      // it belongs to a test: a failure is none to be told of
+	NotReady []string  // services that could not take clients at the handover
+	Test     bool      // part of a test wake, whose failure is not notified
 	Version  string    // of the porter that started
-	Machines int       // that it knows from before
+	Machines int       // known from the journal
 }
 
 // eventForm is an event in JSON.
@@ -85,7 +84,7 @@ type eventForm struct {
 	At       moment         `json:"at,omitzero"`
 	Kind     Kind           `json:"kind"`
 	Machine  string         `json:"machine,omitempty"`
-	MAC      machine.MAC    `json:"mac,omitzero"`
+	MAC      ether.MAC      `json:"mac,omitzero"`
 	IP       netip.Addr     `json:"ip,omitzero"`
 	Source   netip.AddrPort `json:"source,omitzero"`
 	Service  string         `json:"service,omitempty"`
@@ -138,7 +137,7 @@ const (
 	maxService  = 64
 )
 
-// bound makes e fit to be kept, whoever wrote its texts.
+// bound limits the texts and lists of e: some come from the network.
 func (e *Event) bound() {
 	for _, s := range []*string{&e.Machine, &e.Service, &e.Trigger, &e.By, &e.Reason, &e.Version} {
 		*s = bounded(*s)

@@ -66,8 +66,8 @@ func TestRoundTrip(t *testing.T) {
 func TestFormat(t *testing.T) {
 	var got strings.Builder
 	b, err := encode(&batch{lines: []line{
-		{event: Event{Kind: Magic, Seq: 9, At: night, Attempts: 2, Boot: 1500 * time.Millisecond}, memory: *memoryOf(1), carries: itsMemory},
-		{forgotten: macOf(2), carries: itsOblivion},
+		{event: Event{Kind: Magic, Seq: 9, At: night, Attempts: 2, Boot: 1500 * time.Millisecond}, memory: *memoryOf(1), carries: newestMemory},
+		{forgotten: macOf(2), carries: removal},
 		{carries: theEnd},
 	}}, stamp{wall: night, boot: "1a2b3c4d", up: 90 * time.Second}, headerLine())
 	if err != nil {
@@ -89,7 +89,7 @@ func TestFormat(t *testing.T) {
 		`"machine":{"mac":"02:77:00:00:00:01","wake_mac":"d8:cb:8a:00:00:01","name":"machine-1 é","monitor":[{"ip":"10.77.0.1","ports":["22/tcp","icmp"]},{"ip":"fd77::20","mac":"52:54:00:00:00:01"}],`+
 		`"idle_watts":52.5,"sleep_watts":2,"password":"01020304","secret":"00903b35b33dc80d9058e53bea6d93acca59e2dbd81e4dd47a346422c51729f2","wake_from":["10.77.0.0/16"],"agentless":true,"unwatched":true,"state":"asleep",`+
 		`"since":"2025-11-22T22:00:00.123456789Z","last_wake":"2025-11-22T21:00:00.123456789Z",`+
-		`"wake":{"trigger":"udp","ip":"10.77.0.20","port":"53/udp","source":"[fd77::9]:40000","by":"somebody","outcome":"ready","magic_packets":2,`+
+		`"wake":{"trigger":"udp","ip":"10.77.0.20","port":"53/udp","source":"[fd77::9]:40000","by":"automation","outcome":"ready","magic_packets":2,`+
 		`"boot":"12.345678s","ready":"15s","test":true},"takes":{"boot":"44s","services":"1m0s"},"registered":"2025-11-22T21:59:59.123456789Z","heard":"2025-11-22T21:59:58.123456789Z",`+
 		`"tally":{"magic_packets":1,"wakes":{"udp":5},"failures":{"schedule":6},"hand_starts":2,"conflicts":3,"settle_timeouts":4,`+
 		`"slept":"1000h0m0.000000007s","saved_joules":180000000},"diary":{"2025-11-20":"25h0m0s","2025-11-22":"7ns"},"knocks":{"22/tcp":5,"icmp":6},"card_answers":true,`+
@@ -137,7 +137,7 @@ func TestEvents(t *testing.T) {
 		{0, "", 5, 5, n - 4, n},
 		{n - 10, "nas", 0, 5, n - 9, n - 1},
 		{n - 10, "pc", 2, 2, n - 2, n},
-		{0, "nobody", 0, 0, 0, 0},
+		{0, "unknown", 0, 0, 0, 0},
 	} {
 		got := j.Events(c.since, c.machine, c.limit)
 		if len(got) != c.count || c.count > 0 && (got[0].Seq != c.oldest || got[c.count-1].Seq != c.newest) {

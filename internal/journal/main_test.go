@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -41,22 +43,22 @@ func memoryOf(i int) *machine.Memory {
 			Name: fmt.Sprintf("machine-%d é", i), MAC: macOf(i), IdleWatts: 52.5, SleepWatts: 2,
 			Monitor: []machine.Address{
 				{IP: netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i)}), Ports: []machine.Port{{Protocol: machine.TCP, Number: 22}, {Protocol: machine.ICMP}}},
-				{IP: netip.MustParseAddr("fd77::20"), MAC: machine.MAC{0x52, 0x54, 0, 0, byte(i >> 8), byte(i)}},
+				{IP: netip.MustParseAddr("fd77::20"), MAC: ether.MAC{0x52, 0x54, 0, 0, byte(i >> 8), byte(i)}},
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
-			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
+			Unwatched: true, WakeMAC: ether.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
 		},
-		Paused: night.Add(time.Hour), NameOfEntry: true,
-		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
-		Counted: night.Add(-72 * time.Hour), Heard: night.Add(-2 * time.Second), Failures: 7, Takes: machine.Takes{Boot: 44 * time.Second, Services: time.Minute},
-		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, Others: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
+		Paused: night.Add(time.Hour), NameConfigured: true,
+		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), NICAnswers: true,
+		Counted: night.Add(-72 * time.Hour), Heard: night.Add(-2 * time.Second), Failures: 7, BootTimes: machine.BootTimes{Boot: 44 * time.Second, Services: time.Minute},
+		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, OtherAddrs: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
 		LastWake: machine.LastWake{
-			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "somebody",
+			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "automation",
 			Service: machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.UDP, Number: 53}},
 			Outcome: machine.Served, Attempts: 2, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second, Test: true,
 		},
-		Knocks: machine.Knocks{{Port: machine.Port{Protocol: machine.TCP, Number: 22}, Count: 5}, {Port: machine.Port{Protocol: machine.ICMP}, Count: 6}},
-		Diary:  machine.Diary{{Date: "2025-11-20", Slept: 25 * time.Hour}, {Date: "2025-11-22", Slept: 7}},
+		Knocks:   machine.Knocks{{Port: machine.Port{Protocol: machine.TCP, Number: 22}, Count: 5}, {Port: machine.Port{Protocol: machine.ICMP}, Count: 6}},
+		SleepLog: machine.SleepLog{{Date: "2025-11-20", Slept: 25 * time.Hour}, {Date: "2025-11-22", Slept: 7}},
 		Tally: machine.Tally{
 			Attempts: uint64(i), ExternalStarts: 2, Conflicts: 3, SettleTimeouts: 4,
 			Slept: 1000*time.Hour + 7, SavedJoules: 1.8e8,
@@ -66,7 +68,7 @@ func memoryOf(i int) *machine.Memory {
 	return m
 }
 
-func macOf(i int) machine.MAC { return machine.MAC{2, 0x77, 0, 0, byte(i >> 8), byte(i)} }
+func macOf(i int) ether.MAC { return ether.MAC{2, 0x77, 0, 0, byte(i >> 8), byte(i)} }
 
 // fullEvent has every field set but Seq.
 func fullEvent() Event {
@@ -145,8 +147,8 @@ func trySync(tb testing.TB, j *Journal) error {
 	return syncFor(tb, j, deadline)
 }
 
-func syncFor(tb testing.TB, j *Journal, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+func syncFor(tb testing.TB, j *Journal, eventDelay time.Duration) error {
+	ctx, cancel := context.WithTimeout(tb.Context(), eventDelay)
 	defer cancel()
 	return j.Sync(ctx)
 }

@@ -6,13 +6,13 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Phase is what the history of a machine tells of its state.
+// Phase is the state of a machine as its history shows it.
 type Phase uint8
 
 // The phases.
 const (
 	PhaseUnknown Phase = iota // the porter did not run
-	PhaseAwake                // also while it is in doubt whether it is off
+	PhaseAwake                // also while it is settling
 	PhaseAsleep
 	PhaseWaking // also while its services start
 )

@@ -6,31 +6,32 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
-// maxQueue is how many transitions may wait to be written. When there are more,
-// what is known is written anew instead: that holds them all.
+// maxQueue is how many transitions may wait to be written. If there are more, the whole
+// state is written instead.
 const maxQueue = 2048
 
-// carries is what a transition says of a machine.
+// carries is the part of a machine's state that a transition writes.
 type carries uint8
 
 const (
-	nothing     carries = iota
-	itsMemory           // the newest one there is when the line is written
-	itsOblivion         // it is forgotten
-	presence            // of none: that we are there
-	theEnd              // of none: that the run ends in order
+	nothing      carries = iota
+	newestMemory         // the newest memory at the time of the write
+	removal              // the machine was removed
+	presence             // no machine: the porter still runs
+	theEnd               // no machine: the run ends normally
 )
 
 // transition is one that has not been written.
 type transition struct {
-	event   Event // none if its Kind is empty
-	mac     machine.MAC
-	carries carries
-	tells   bool // its timeline as well: memories that told it were not written
-	news    news // in the memory, and in those that it takes the place of
+	event    Event // none if its Kind is empty
+	mac      ether.MAC
+	carries  carries
+	timeline bool // write the timeline too: superseded memories had parts of it
+	news     news // in the memory, and in those that it takes the place of
 }
 
 // known is the newest memory of a machine.
@@ -39,35 +40,23 @@ type known struct {
 	at     uint64 // the transition that carries it, or did: its number
 }
 
-// state is all that the journal knows, and how much of it the file does not.
+// state is the content of the journal, and the queue of what is not written yet.
 type state struct {
-	machines  map[machine.MAC]*known
+	machines  map[ether.MAC]*known
 	events    history
 	timelines timelines
 	base      time.Time // their times are since then
 
 	queue []transition
 	first uint64 // number of queue[0]; numbers count up for ever
-	whole bool   // the queue is not enough: all has to be written anew
-	ended bool   // the run ends in order
+	whole bool   // the queue overflowed: the whole state has to be written
+	ended bool   // the run ends normally
 
 	// changes counts what was appended; written is its value at the last write.
 	changes, written uint64
 }
 
-func newState(c *content) state {
-	s := state{machines: make(map[machine.MAC]*known, len(c.machines)), events: c.events, timelines: c.timelines, base: c.base}
-	if s.timelines == nil {
-		s.timelines = make(timelines)
-	}
-	for mac, m := range c.machines {
-		s.machines[mac] = &known{memory: m}
-	}
-	s.first = 1 // so that no memory from the file is in the queue
-	return s
-}
-
-// add takes a record of now in, whose event is complete.
+// add adds a record of now, whose event is complete.
 func (s *state) add(r *Record, now time.Time) {
 	t := transition{event: r.Event}
 	if r.Event.Kind != "" {
@@ -76,7 +65,7 @@ func (s *state) add(r *Record, now time.Time) {
 	number := s.first + uint64(len(s.queue))
 	switch {
 	case r.Memory != nil:
-		t.mac, t.carries = r.Memory.Spec.MAC, itsMemory
+		t.mac, t.carries = r.Memory.Spec.MAC, newestMemory
 		k := s.machines[t.mac]
 		if k == nil {
 			k = &known{}
@@ -87,8 +76,8 @@ func (s *state) add(r *Record, now time.Time) {
 			t.inherit(old, r.Memory)
 		}
 		k.memory, k.at = *r.Memory, number
-	case r.Forgotten != machine.MAC{}:
-		t.mac, t.carries = r.Forgotten, itsOblivion
+	case r.Forgotten != ether.MAC{}:
+		t.mac, t.carries = r.Forgotten, removal
 		if k := s.machines[t.mac]; k != nil {
 			s.supersede(k)
 			delete(s.machines, t.mac)
@@ -98,16 +87,16 @@ func (s *state) add(r *Record, now time.Time) {
 	s.push(t)
 }
 
-// inherit takes in what an older transition would have told, whose memory is not
-// written, but m. A wake is lost then, and the beginning of a phase if that was so long
-// ago that it matters: the disk was in trouble.
+// inherit takes over the news of an older transition, whose memory is not written
+// because m replaces it. If a wake or the beginning of a long phase would be lost, the
+// timeline is written too.
 func (t *transition) inherit(old *transition, m *machine.Memory) {
 	n := old.news
-	t.tells = old.tells || !n.phase.IsZero() && m.Since.Sub(n.phase) >= briefest || !n.wake.IsZero() && !n.wake.Equal(m.LastWake.At)
+	t.timeline = old.timeline || !n.phase.IsZero() && m.Since.Sub(n.phase) >= briefest || !n.wake.IsZero() && !n.wake.Equal(m.LastWake.At)
 	t.news = news{phase: cmp.Or(n.phase, t.news.phase), wake: cmp.Or(n.wake, t.news.wake)}
 }
 
-// push has a transition written.
+// push queues a transition.
 func (s *state) push(t transition) {
 	s.changes++
 	if s.whole {
@@ -120,10 +109,9 @@ func (s *state) push(t transition) {
 	}
 }
 
-// mark adds a record that tells only that we are still there, if there is a machine: of
-// one that speaks after a restart we know how long it slept at most, and of each one from
-// when on we were not there to see it. At the end of a run it tells that the run ends in
-// order, also if there are only events, which a start after a crash is among.
+// mark adds a record that the porter still runs, if it knows a machine. After a restart
+// it bounds the sleep time of the machines and the time of the porter's absence. At the
+// end of a run, it records the normal end, also if there are only events.
 func (s *state) mark(end bool) {
 	if len(s.machines) == 0 && (!end || s.events.last() == 0) {
 		return
@@ -135,8 +123,8 @@ func (s *state) mark(end bool) {
 	s.push(t)
 }
 
-// supersede takes an older memory out of the queue, and returns its transition: only
-// the newest has to be written. It returns nil if there is none in the queue.
+// supersede removes an older memory from the queue and returns its transition, or nil:
+// only the newest memory is written.
 func (s *state) supersede(k *known) *transition {
 	if k.at < s.first || k.at-s.first >= uint64(len(s.queue)) {
 		return nil
@@ -146,7 +134,7 @@ func (s *state) supersede(k *known) *transition {
 	return t
 }
 
-// rewriteAll gives the queue up for writing everything.
+// rewriteAll drops the queue and has the whole state written.
 func (s *state) rewriteAll() {
 	s.first += uint64(len(s.queue))
 	s.queue, s.whole = nil, true
@@ -167,7 +155,7 @@ type line struct {
 	event     Event
 	memory    machine.Memory
 	timeline  *timeline // of the memory; nil: not to be written
-	forgotten machine.MAC
+	forgotten ether.MAC
 	carries   carries
 }
 
@@ -181,12 +169,12 @@ func (s *state) pending() *batch {
 		t := &s.queue[i]
 		l := line{event: t.event, carries: t.carries}
 		switch t.carries {
-		case itsMemory:
+		case newestMemory:
 			l.memory = s.machines[t.mac].memory
-			if t.tells {
+			if t.timeline {
 				l.timeline = s.timelines.copy(t.mac)
 			}
-		case itsOblivion:
+		case removal:
 			l.forgotten = t.mac
 		case nothing:
 			if t.event.Kind == "" {
@@ -210,7 +198,7 @@ func (s *state) everything() *batch {
 		b.lines = append(b.lines, line{event: *e})
 	}
 	for _, mac := range s.macs() {
-		b.lines = append(b.lines, line{memory: s.machines[mac].memory, timeline: s.timelines.copy(mac), carries: itsMemory})
+		b.lines = append(b.lines, line{memory: s.machines[mac].memory, timeline: s.timelines.copy(mac), carries: newestMemory})
 	}
 	if s.ended {
 		b.lines = append(b.lines, line{carries: theEnd})
@@ -218,16 +206,16 @@ func (s *state) everything() *batch {
 	return b
 }
 
-func (s *state) macs() []machine.MAC {
-	macs := make([]machine.MAC, 0, len(s.machines))
+func (s *state) macs() []ether.MAC {
+	macs := make([]ether.MAC, 0, len(s.machines))
 	for mac := range s.machines {
 		macs = append(macs, mac)
 	}
-	slices.SortFunc(macs, func(a, b machine.MAC) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(macs, func(a, b ether.MAC) int { return bytes.Compare(a[:], b[:]) })
 	return macs
 }
 
-// stored says that b is in the file.
+// stored records that b is in the file.
 func (s *state) stored(b *batch) {
 	s.written = b.changes
 	if b.end >= s.first { // otherwise the queue was given up meanwhile
@@ -236,7 +224,7 @@ func (s *state) stored(b *batch) {
 	}
 }
 
-// lost says that b is not in the file.
+// lost records that b is not in the file.
 func (s *state) lost(b *batch) {
 	if b.instead {
 		s.rewriteAll()

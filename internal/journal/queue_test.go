@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"pgregory.net/rapid"
 
 	"nightporter/internal/machine"
@@ -16,7 +18,7 @@ func TestQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newState(&content{})
 		file := headerLine()
-		truth := map[machine.MAC]machine.Memory{}
+		truth := map[ether.MAC]machine.Memory{}
 		var number, seq uint64
 		var flying *batch
 		finish := func(ok bool) {
@@ -79,12 +81,12 @@ func TestQueue(t *testing.T) {
 		})
 		finish(rapid.Bool().Draw(t, "stored"))
 		flying = s.pending()
-		seen := map[machine.MAC]bool{}
+		seen := map[ether.MAC]bool{}
 		for _, l := range flying.lines {
-			if l.carries == itsMemory && seen[l.memory.Spec.MAC] {
+			if l.carries == newestMemory && seen[l.memory.Spec.MAC] {
 				t.Fatal("the same memory is written twice")
 			}
-			seen[l.memory.Spec.MAC] = l.carries == itsMemory
+			seen[l.memory.Spec.MAC] = l.carries == newestMemory
 		}
 		finish(true)
 		c := read(bytes.NewReader(file))

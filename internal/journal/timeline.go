@@ -6,11 +6,12 @@ import (
 	"time"
 	"unique"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 const (
-	// kept is how far back a timeline goes: the seven days that are shown, of which one
+	// kept is the length of a timeline: more than the seven days on the page, of which one
 	// may have 25 h.
 	kept = 8 * 24 * time.Hour
 
@@ -50,7 +51,7 @@ type wakeStep struct {
 	at      time.Duration
 	trigger machine.Trigger
 	outcome machine.Outcome
-	client  unique.Handle[string] // an address, or who else asked; empty: not known
+	client  unique.Handle[string] // an address, or another requester; empty: not known
 	service unique.Handle[string] // empty: it was no knock
 }
 
@@ -69,14 +70,14 @@ type timeline struct {
 	more  []bundle   // older wakes, oldest first
 }
 
-// news is what a memory was the first to tell of a timeline, on the memory's clock.
+// news is what a memory added to a timeline, on the memory's clock.
 type news struct {
 	phase time.Time // since when a phase lasts; zero: it was known
 	wake  time.Time // when a wake began; zero: it was known
 }
 
-// take takes in the memory of a machine at that moment, and returns what is new in it.
-// Age tells how long before it one of the memory's times was.
+// take adds the memory of a machine at a moment, and returns what was new in it. Age
+// returns how long before at a time of the memory was.
 func (t *timeline) take(m *machine.Memory, at time.Duration, age func(time.Time) time.Duration) (n news) {
 	since := at
 	if !m.Since.IsZero() {
@@ -108,8 +109,8 @@ func (t *timeline) move(at time.Duration, p Phase) bool {
 	return true
 }
 
-// absent takes in that the porter did not run. What the machine is afterwards is what
-// it was, until something else is known.
+// absent records that the porter did not run. Afterwards the phase is the same as
+// before, until a memory changes it.
 func (t *timeline) absent(from, to time.Duration) {
 	if n := len(t.steps); n > 0 && to-from >= briefest {
 		before := t.steps[n-1].phase()
@@ -118,8 +119,8 @@ func (t *timeline) absent(from, to time.Duration) {
 	}
 }
 
-// wake takes in the last wake, and reports whether it was not known. If it was its
-// outcome may be news. A test counts as no wake.
+// wake adds the last wake, and reports whether it was new. The outcome of a known wake
+// is updated. A test is not added.
 func (t *timeline) wake(at time.Duration, w *machine.LastWake) bool {
 	if w.Test {
 		return false
@@ -183,7 +184,7 @@ func (t *timeline) dropBefore(at time.Duration) {
 	}
 }
 
-// shift moves the base by d. Nobody else may have a copy of t.
+// shift moves the base by d. There must be no copy of t.
 func (t *timeline) shift(d time.Duration) {
 	for i := range t.steps {
 		t.steps[i] = newStep(t.steps[i].at()-d, t.steps[i].phase())
@@ -196,8 +197,8 @@ func (t *timeline) shift(d time.Duration) {
 	}
 }
 
-// clientOf returns who woke a machine: the address without the port, so that the
-// wakes of one client can be counted.
+// clientOf returns the client of a wake: the address without the port, so that the wakes
+// of one client can be counted.
 func clientOf(w *machine.LastWake) string {
 	if w.Source.IsValid() {
 		return w.Source.Addr().String()
@@ -208,8 +209,8 @@ func clientOf(w *machine.LastWake) string {
 	return shortened(w.By, maxClient)
 }
 
-// coarse returns fewer steps for as many days: what has changed too often is told in
-// cells of 5 min or more.
+// coarse returns fewer steps for the same time: frequent changes are merged into cells
+// of 5 min or more.
 func coarse(steps []step) []step {
 	for width := 5 * time.Minute; ; width *= 2 {
 		if c := onGrid(steps, width); len(c) <= maxSteps*3/4 || width >= time.Hour {
@@ -262,10 +263,10 @@ func longest(share [len(Phases)]time.Duration) Phase {
 }
 
 // timelines are those of all machines.
-type timelines map[machine.MAC]*timeline
+type timelines map[ether.MAC]*timeline
 
 // of returns the timeline of a machine, which is empty at first.
-func (all timelines) of(mac machine.MAC) *timeline {
+func (all timelines) of(mac ether.MAC) *timeline {
 	t := all[mac]
 	if t == nil {
 		t = &timeline{}
@@ -275,7 +276,7 @@ func (all timelines) of(mac machine.MAC) *timeline {
 }
 
 // copy returns the timeline of a machine as it is now, or nil.
-func (all timelines) copy(mac machine.MAC) *timeline {
+func (all timelines) copy(mac ether.MAC) *timeline {
 	t := all[mac]
 	if t == nil {
 		return nil
@@ -286,14 +287,14 @@ func (all timelines) copy(mac machine.MAC) *timeline {
 
 // forget drops the timeline of a machine. If the event says that its card was replaced
 // the new card has it.
-func (all timelines) forget(mac machine.MAC, e *Event) {
+func (all timelines) forget(mac ether.MAC, e *Event) {
 	if t := all[mac]; t != nil && e != nil && e.Kind == CardReplaced && e.MAC != mac {
 		all[e.MAC] = t
 	}
 	delete(all, mac)
 }
 
-// absent takes in that the porter did not run.
+// absent records that the porter did not run.
 func (all timelines) absent(from, to time.Duration) {
 	for _, t := range all {
 		t.absent(from, to)

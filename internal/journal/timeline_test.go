@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"nightporter/internal/clocktest"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/machine"
 )
 
@@ -59,7 +59,7 @@ func TestPhasesOfALife(t *testing.T) {
 	same(t, "phases", phases(r.history()), []string{"awake 1h1m0s", "asleep 2h0m0s", "waking 50s", "awake 1h0m0s"})
 	r.absent(r.at-30*time.Minute, r.at)
 	r.at += time.Minute
-	r.absent(r.at-briefest/2, r.at) // too short to be told
+	r.absent(r.at-briefest/2, r.at) // too short to be shown
 	same(t, "phases", phases(r.history()),
 		[]string{"awake 1h1m0s", "asleep 2h0m0s", "waking 50s", "awake 30m0s", "unknown 30m0s", "awake 1m0s"})
 	r.at += 30 * day
@@ -123,7 +123,7 @@ func TestTooManyWakes(t *testing.T) {
 	}
 }
 
-// A machine that is up and down all day is still told of, and its nights are as they
+// A machine that is up and down all day is still reported, and its sleeps are as they
 // were.
 func TestTooManyPhases(t *testing.T) {
 	r := new(recorder)
@@ -186,7 +186,7 @@ func TestTimeline(t *testing.T) {
 				}
 				r.write()
 			},
-			"many": func(t *rapid.T) {
+			"many": func(*rapid.T) {
 				for range 2 * maxSteps {
 					become(PhaseWaking)
 					r.be(machine.Waking, time.Second)
@@ -273,7 +273,7 @@ func TestHistoryWhenTheClockIsSet(t *testing.T) {
 		}
 		m := machine.Memory{State: machine.Asleep, Since: now}
 		take(&m)
-		now = clocktest.Set(now.Add(time.Hour), by)
+		now = hosttest.Set(now.Add(time.Hour), by)
 		m.State, m.Since, m.LastWake = machine.Waking, now, wokenBy(now, "10.77.0.9", machine.UnderWay)
 		take(&m)
 		now = now.Add(time.Minute)

@@ -18,12 +18,12 @@ type ifAddr struct {
 	flags  uint32
 }
 
-// usable tells that duplicate address detection is over, or was not asked for.
+// usable reports that duplicate address detection is over or was not requested.
 func (a ifAddr) usable() bool {
 	return a.flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
 }
 
-// duplicate tells that duplicate address detection found another owner.
+// duplicate reports that duplicate address detection found another owner.
 func (a ifAddr) duplicate() bool { return a.flags&unix.IFA_F_DADFAILED != 0 }
 
 func family(a netip.Addr) uint8 {

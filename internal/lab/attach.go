@@ -7,10 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
+	"nightporter/internal/netns"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -34,7 +35,7 @@ func (l *LAN) plugIn(h *Host) error {
 	if err != nil {
 		return err
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) error {
 		return cable{near: h.port, master: bridge, far: h.ns, farName: Interface, farMAC: h.mac}.lay(c)
 	})
 	if err != nil {
@@ -53,17 +54,17 @@ func (l *LAN) waitPort(h *Host) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, setupTimeout)
 	defer cancel()
-	return l.fabric.rtnl(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, h.port) })
+	return l.fabric.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, h.port) })
 }
 
 // prepare makes the namespace; the settings must be there before an interface.
 func (h *Host) prepare() error {
-	ns, err := newNamespace()
+	ns, err := netns.New()
 	if err != nil {
 		return err
 	}
 	h.ns = ns
-	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		if err := writeSysctls(hostSettings()); err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ func (h *Host) prepare() error {
 func (h *Host) bringUp(via []netip.Addr) error {
 	ctx, cancel := context.WithTimeout(h.lan.ctx, setupTimeout)
 	defer cancel()
-	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		index, err := linkIndex(c, Interface)
 		if err != nil {
 			return err
@@ -108,7 +109,7 @@ func configure(ctx context.Context, c *rtnetlink.Conn, index uint32, addrs []net
 	}
 	failed, err := waitAddrs(ctx, c, index, addrs)
 	if err == nil && len(failed) > 0 {
-		return fmt.Errorf("addresses %v: somebody else uses them", failed)
+		return fmt.Errorf("addresses %v: other hosts use them", failed)
 	}
 	return err
 }
@@ -141,7 +142,7 @@ func addDefaultRoutes(c *rtnetlink.Conn, index uint32, addrs []netip.Prefix, via
 // addOutside makes the router a router: forwarding on, and a second leg to a
 // host that is not on the LAN.
 func (l *LAN) addOutside(router *Host) error {
-	h, err := l.register(OutsideName, machine.MAC{0x02, 0x78, 0, 0, 0, 2}, prefixes("10.78.0.2/24", "fd78::2/64"))
+	h, err := l.register(OutsideName, ether.MAC{0x02, 0x78, 0, 0, 0, 2}, prefixes("10.78.0.2/24", "fd78::2/64"))
 	if err != nil {
 		return err
 	}
@@ -160,12 +161,12 @@ func (l *LAN) connectOutside(router, h *Host) error {
 		return err
 	}
 	legs := prefixes("10.78.0.1/24", "fd78::1/64")
-	err := router.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err := router.ns.Netlink(func(c *rtnetlink.Conn) error {
 		forward := []setting{{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}}
 		if err := writeSysctls(forward); err != nil {
 			return err
 		}
-		mac := machine.MAC{0x02, 0x78, 0, 0, 0, 1}
+		mac := ether.MAC{0x02, 0x78, 0, 0, 0, 1}
 		return cable{near: outsideLeg, nearMAC: mac, far: h.ns, farName: Interface, farMAC: h.mac}.lay(c)
 	})
 	if err != nil {
@@ -176,7 +177,7 @@ func (l *LAN) connectOutside(router, h *Host) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, setupTimeout)
 	defer cancel()
-	return router.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return router.ns.Netlink(func(c *rtnetlink.Conn) error {
 		index, err := linkIndex(c, outsideLeg)
 		if err != nil {
 			return err

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 func TestCaptureSeesBothDirections(t *testing.T) {
@@ -24,10 +24,10 @@ func TestCaptureSeesBothDirections(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := time.Now()
-	foreign := machine.MAC{0x02, 0x77, 0, 0, 0, 0x63} // a switch floods what it does not know
-	out := ethernetFrame(machine.Broadcast, 0x88b5, []byte("out"))
+	foreign := ether.MAC{0x02, 0x77, 0, 0, 0, 0x63} // a switch floods what it does not know
+	out := ethernetFrame(ether.Broadcast, 0x88b5, []byte("out"))
 	in := ethernetFrame(foreign, 0x88b5, []byte("in"))
-	tagged := ethernetFrame(machine.Broadcast, 0x8100, append([]byte{0xe0, 0x05, 0x88, 0xb5}, "tagged"...))
+	tagged := ethernetFrame(ether.Broadcast, 0x8100, append([]byte{0xe0, 0x05, 0x88, 0xb5}, "tagged"...))
 	sendFrame(t, l.Client(), out)
 	sendFrame(t, l.Porter(), in)
 	sendFrame(t, l.Porter(), tagged)
@@ -81,7 +81,7 @@ func TestCaptureEnds(t *testing.T) {
 func TestShortFramesAreNoFrames(t *testing.T) {
 	t.Parallel()
 	f := lab.Frame{Data: make([]byte, 13)}
-	if f.Dst() != (machine.MAC{}) || f.Src() != (machine.MAC{}) || f.EtherType() != 0 || f.Payload() != nil {
+	if f.Dst() != (ether.MAC{}) || f.Src() != (ether.MAC{}) || f.EtherType() != 0 || f.Payload() != nil {
 		t.Errorf("a frame of 13 bytes reads as %s", f)
 	}
 	l := newLAN(t)
@@ -114,11 +114,11 @@ func TestProxy(t *testing.T) {
 			t.Errorf("through the proxy came %q, want %q", got, want)
 		}
 	}
-	nobody, err := l.Proxy(l.Porter(), "10.77.0.20:23")
+	closed, err := l.Proxy(l.Porter(), "10.77.0.20:23")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", nobody.String())
+	conn, err := net.Dial("tcp", closed.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestCardAnswersForSleepingMachine(t *testing.T) {
@@ -26,7 +26,7 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 		if mac, _, ok, err := l.Client().Neighbor(ip); mac != m.MAC() || !ok || err != nil {
-			t.Errorf("neighbour %s is %s (%v), want %s", ip, mac, err, m.MAC())
+			t.Errorf("neighbor %s is %s (%v), want %s", ip, mac, err, m.MAC())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -49,12 +49,12 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 	for range 2 {
 		wait(t, rival, lab.DADFailed)
 	}
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 	wait(t, m, lab.PoweredOn)
 }
 
 // TestCardAnswersWhoeverAsks: a question to the card's own MAC is answered like one
-// to all, and so is an announcement of its address by somebody else, which is a
+// to all, and so is an announcement of its address by another host, which is a
 // question for ARP.
 func TestCardAnswersWhoeverAsks(t *testing.T) {
 	t.Parallel()
@@ -85,7 +85,7 @@ func TestCardAnswersWhoeverAsks(t *testing.T) {
 	}
 	request, err := lan.NeighborProbe(porter.MAC(), m.MAC(), porter.Addr4(), m.Addr4())
 	answered(request, err, replied(porter.Addr4()))
-	announcement, err := lan.Announcement(porter.MAC(), machine.Broadcast, porter.MAC(), m.Addr4(), netip.Addr{}, netip.Addr{})
+	announcement, err := lan.Announcement(porter.MAC(), ether.Broadcast, porter.MAC(), m.Addr4(), netip.Addr{}, netip.Addr{})
 	answered(announcement[0], err, replied(m.Addr4()))
 	solicitation, err := lan.NeighborProbe(porter.MAC(), m.MAC(), porter.Addr6(), m.Addr6())
 	answered(solicitation, err, func(f lab.Frame) bool { return isAnswer(f, m.Addr6()) })
@@ -138,7 +138,7 @@ func TestFirmwareSpeaksAndFallsSilent(t *testing.T) {
 
 func isDHCPDiscover(f lab.Frame) bool {
 	b := f.Payload()
-	return f.Dst() == machine.Broadcast && f.EtherType() == 0x0800 && len(b) > 28+240 &&
+	return f.Dst() == ether.Broadcast && f.EtherType() == 0x0800 && len(b) > 28+240 &&
 		[4]byte(b[12:16]) == [4]byte{} && binary.BigEndian.Uint16(b[20:]) == 68 && binary.BigEndian.Uint16(b[22:]) == 67
 }
 
@@ -153,7 +153,7 @@ func TestMachineConfigIsChecked(t *testing.T) {
 		`service 0: network "sctp": want tcp or`:     func(c *lab.MachineConfig) { c.Services[0].Network = "sctp" },
 		"service 0: port 0, delay 0s: want":          func(c *lab.MachineConfig) { c.Services[0].Port = 0 },
 		"service 0: address 10.77.0.21: want one":    func(c *lab.MachineConfig) { c.Services[0].Addr = netip.MustParseAddr("10.77.0.21") },
-		"want a free unicast address":                func(c *lab.MachineConfig) { c.MAC = machine.Broadcast },
+		"want a free unicast address":                func(c *lab.MachineConfig) { c.MAC = ether.Broadcast },
 		`unicast address (taken by "client")`:        func(c *lab.MachineConfig) { c.MAC = l.Client().MAC() },
 		"want a name and at least one address":       func(c *lab.MachineConfig) { c.Name = "" },
 		"at least one address, have []":              func(c *lab.MachineConfig) { c.Addrs, c.Services = nil, nil },

@@ -20,7 +20,7 @@ import (
 const exitStatus = 7
 
 // child is the test binary as a helper process. Each ends by itself in the
-// end, should nobody end it.
+// end, if no test ends it.
 func child(mode string) int {
 	switch mode {
 	case "addrs": // print the interface's addresses, then stay

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An EventKind tells what happened to a machine.
+// An EventKind is the kind of an event of a machine.
 type EventKind string
 
 // What happens to machines.
@@ -22,7 +22,7 @@ const (
 	ServiceUp   EventKind = "service up"     // listening
 	Accepted    EventKind = "accepted"       // a TCP connection
 	Datagram    EventKind = "datagram"       // to a UDP service
-	DADFailed   EventKind = "duplicate"      // an address of the machine is in use by somebody else
+	DADFailed   EventKind = "duplicate"      // an address of the machine is in use by another host
 	Failed      EventKind = "machine failed" // the lab could not do what it should
 )
 
@@ -60,10 +60,13 @@ func newEventLog() *eventLog {
 	return &eventLog{next: make(map[EventKind]int), changed: make(chan struct{})}
 }
 
+// add appends an event. Without a time of its own it is one of now.
 func (l *eventLog) add(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Time = time.Now()
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
 	l.events = append(l.events, e)
 	close(l.changed)
 	l.changed = make(chan struct{})

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
-	"github.com/mdlayher/ethernet"
+	"nightporter/internal/ether"
+	"nightporter/internal/wait"
+
 	"github.com/mdlayher/ndp"
 	"github.com/mdlayher/packet"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -22,9 +21,6 @@ const (
 	// firmwareGap is the pause between the firmware's two DHCPDISCOVER; a
 	// real one waits seconds.
 	firmwareGap = 100 * time.Millisecond
-	// RFC 5227 (section 1.1) probes three times, 1 to 2 s apart; shortened.
-	arpProbes        = 3
-	arpProbeInterval = 100 * time.Millisecond
 )
 
 // transmit lends fn a packet socket for sending.
@@ -36,45 +32,48 @@ func (m *Machine) transmit(fn func(*packet.Conn) error) error {
 	return errors.Join(fn(conn), conn.Close())
 }
 
-// runFirmware sends what the boot firmware sends, and returns before the
+// bootFirmware is what runs in a machine between power-on and its operating system.
+type bootFirmware struct{ *Machine }
+
+// run sends what the boot firmware sends, and returns before the
 // operating system is due.
-func (m *Machine) runFirmware(ctx context.Context, start time.Time) error {
-	if !m.cfg.FirmwareARP && !m.cfg.FirmwareDHCP {
+func (f bootFirmware) run(ctx context.Context, start time.Time) error {
+	if !f.cfg.FirmwareARP && !f.cfg.FirmwareDHCP {
 		return nil
 	}
-	if !sleepUntil(ctx, start.Add(m.cfg.Firmware)) {
+	if !wait.Until(ctx, start.Add(f.cfg.Firmware)) {
 		return nil
 	}
-	return m.transmit(func(conn *packet.Conn) error {
-		if m.cfg.FirmwareARP && m.Addr4().IsValid() {
-			frame, err := announcement(m.cardMAC(), m.Addr4())
+	return f.transmit(func(conn *packet.Conn) error {
+		if f.cfg.FirmwareARP && f.Addr4().IsValid() {
+			frame, err := announcement(f.cardMAC(), f.Addr4())
 			if err != nil {
 				return err
 			}
-			if err := m.writeFrame(conn, frame); err != nil {
+			if err := f.writeFrame(conn, frame); err != nil {
 				return err
 			}
 		}
-		if !m.cfg.FirmwareDHCP {
+		if !f.cfg.FirmwareDHCP {
 			return nil
 		}
-		return m.discover(ctx, conn, start)
+		return f.discover(ctx, conn, start)
 	})
 }
 
-func (m *Machine) discover(ctx context.Context, conn *packet.Conn, start time.Time) error {
-	if err := m.writeFrame(conn, dhcpDiscover(m.cardMAC())); err != nil {
+func (f bootFirmware) discover(ctx context.Context, conn *packet.Conn, start time.Time) error {
+	if err := f.writeFrame(conn, dhcpDiscover(f.cardMAC())); err != nil {
 		return err
 	}
-	again := start.Add(m.cfg.Firmware + firmwareGap)
-	if again.After(start.Add(m.cfg.Boot)) || !sleepUntil(ctx, again) {
+	again := start.Add(f.cfg.Firmware + firmwareGap)
+	if again.After(start.Add(f.cfg.Boot)) || !wait.Until(ctx, again) {
 		return nil
 	}
-	return m.writeFrame(conn, dhcpDiscover(m.cardMAC()))
+	return f.writeFrame(conn, dhcpDiscover(f.cardMAC()))
 }
 
-// dhcpDiscover builds a DHCPDISCOVER as of RFC 2131, sections 2 and 4.4.1.
-func dhcpDiscover(mac machine.MAC) []byte {
+// dhcpDiscover builds a DHCPDISCOVER as of RFC 2131 sections 2 and 4.4.1.
+func dhcpDiscover(mac ether.MAC) []byte {
 	const (
 		fixedPart  = 236
 		flagsAt    = 10
@@ -90,65 +89,17 @@ func dhcpDiscover(mac machine.MAC) []byte {
 	b = append(b, 255)             // end
 	src := netip.AddrPortFrom(netip.IPv4Unspecified(), dhcpClientPort)
 	dst := netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcpServerPort)
-	return udpFrame(machine.Broadcast, mac, src, dst, b)
-}
-
-// probeARP asks whether somebody uses ip (RFC 5227, section 2.1.1).
-func (m *Machine) probeARP(ctx context.Context, ip netip.Addr) (used bool, err error) {
-	conn, err := m.packetConn(int(ethernet.EtherTypeARP), nil)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	probe := arpMessage{op: arpRequest, senderMAC: m.mac, senderIP: netip.IPv4Unspecified(), targetIP: ip}
-	for range arpProbes {
-		if err := m.writeFrame(conn, probe.frame(machine.Broadcast)); err != nil {
-			return false, err
-		}
-		used, err := m.objection(conn, ip, time.Now().Add(arpProbeInterval))
-		if used || err != nil {
-			return used, err
-		}
-	}
-	return false, nil
-}
-
-// objection reads until the deadline and tells whether somebody else claims
-// ip or probes for it too.
-func (m *Machine) objection(conn *packet.Conn, ip netip.Addr, deadline time.Time) (bool, error) {
-	if err := conn.SetReadDeadline(deadline); err != nil {
-		return false, err
-	}
-	buf := make([]byte, 256)
-	for {
-		n, _, err := conn.ReadFrom(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		a, ok := parseARP(Frame{Data: buf[:n]})
-		if !ok || a.senderMAC == m.mac {
-			continue
-		}
-		probing := a.senderIP.IsUnspecified() && a.targetIP == ip && a.op == arpRequest
-		if a.senderIP == ip || probing {
-			return true, nil
-		}
-	}
+	return udpFrame(ether.Broadcast, mac, src, dst, b)
 }
 
 // LateFrame sends one last frame of the shutdown although the machine is
 // asleep: an ARP request for the router, from its address; with IPv6 only, a
-// neighbour solicitation.
+// neighbor solicitation.
 func (m *Machine) LateFrame() error {
 	gw := gateways()
 	if src := m.Addr4(); src.IsValid() {
 		request := arpMessage{op: arpRequest, senderMAC: m.mac, senderIP: src, targetIP: gw[0]}
-		return m.SendFrame(request.frame(machine.Broadcast))
+		return m.SendFrame(request.frame(ether.Broadcast))
 	}
 	group, err := ndp.SolicitedNodeMulticast(gw[1])
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // EtherTypeWakeOnLAN marks a magic packet sent without IP around it.
@@ -23,8 +23,8 @@ const (
 	arpPacket      = 28
 	protocolUDP    = 17
 	protocolICMPv6 = 58
-	// ndpHopLimit is what every neighbour discovery message must carry
-	// (RFC 4861, section 7.1): proof that no router forwarded it.
+	// ndpHopLimit is what every neighbor discovery message must carry
+	// (RFC 4861 section 7.1): proof that no router forwarded it.
 	ndpHopLimit = 255
 )
 
@@ -42,16 +42,16 @@ type Frame struct {
 }
 
 // Dst returns the destination MAC, or zero for a frame that is too short.
-func (f Frame) Dst() machine.MAC { return f.mac(0) }
+func (f Frame) Dst() ether.MAC { return f.mac(0) }
 
 // Src returns the source MAC, or zero for a frame that is too short.
-func (f Frame) Src() machine.MAC { return f.mac(6) }
+func (f Frame) Src() ether.MAC { return f.mac(6) }
 
-func (f Frame) mac(at int) machine.MAC {
+func (f Frame) mac(at int) ether.MAC {
 	if len(f.Data) < ethernetHeader {
-		return machine.MAC{}
+		return ether.MAC{}
 	}
-	return machine.MAC(f.Data[at : at+6])
+	return ether.MAC(f.Data[at : at+6])
 }
 
 // EtherType returns the type field, or 0 for a frame that is too short. Of a
@@ -80,7 +80,7 @@ func (f Frame) String() string {
 	return fmt.Sprintf("%s %s > %s %s %d bytes", dir, f.Src(), f.Dst(), f.EtherType(), len(f.Data))
 }
 
-func buildFrame(dst, src machine.MAC, typ ethernet.EtherType, payload []byte) []byte {
+func buildFrame(dst, src ether.MAC, typ ethernet.EtherType, payload []byte) []byte {
 	b := make([]byte, 0, ethernetHeader+len(payload))
 	b = append(append(b, dst[:]...), src[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(typ))
@@ -90,11 +90,11 @@ func buildFrame(dst, src machine.MAC, typ ethernet.EtherType, payload []byte) []
 // An arpMessage is an Ethernet/IPv4 ARP packet (RFC 826).
 type arpMessage struct {
 	op                   uint16
-	senderMAC, targetMAC machine.MAC
+	senderMAC, targetMAC ether.MAC
 	senderIP, targetIP   netip.Addr // IPv4
 }
 
-func (m arpMessage) frame(dst machine.MAC) []byte {
+func (m arpMessage) frame(dst ether.MAC) []byte {
 	// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4.
 	b := []byte{0, 1, 0x08, 0x00, 6, 4}
 	b = binary.BigEndian.AppendUint16(b, m.op)
@@ -115,20 +115,20 @@ func parseARP(f Frame) (arpMessage, bool) {
 	}
 	return arpMessage{
 		op:        binary.BigEndian.Uint16(b[6:8]),
-		senderMAC: machine.MAC(b[8:14]), senderIP: netip.AddrFrom4([4]byte(b[14:18])),
-		targetMAC: machine.MAC(b[18:24]), targetIP: netip.AddrFrom4([4]byte(b[24:28])),
+		senderMAC: ether.MAC(b[8:14]), senderIP: netip.AddrFrom4([4]byte(b[14:18])),
+		targetMAC: ether.MAC(b[18:24]), targetIP: netip.AddrFrom4([4]byte(b[24:28])),
 	}, true
 }
 
 // multicastMAC maps an IPv6 multicast address to Ethernet (RFC 2464,
 // section 7).
-func multicastMAC(ip netip.Addr) machine.MAC {
+func multicastMAC(ip netip.Addr) ether.MAC {
 	b := ip.As16()
-	return machine.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
+	return ether.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// ndpFrame wraps a neighbour discovery message.
-func ndpFrame(dstMAC, srcMAC machine.MAC, dst, src netip.Addr, m ndp.Message) ([]byte, error) {
+// ndpFrame wraps a neighbor discovery message.
+func ndpFrame(dstMAC, srcMAC ether.MAC, dst, src netip.Addr, m ndp.Message) ([]byte, error) {
 	body, err := ndp.MarshalMessageChecksum(m, src, dst)
 	if err != nil {
 		return nil, fmt.Errorf("build %T: %w", m, err)
@@ -141,23 +141,23 @@ func ndpFrame(dstMAC, srcMAC machine.MAC, dst, src netip.Addr, m ndp.Message) ([
 	return buildFrame(dstMAC, srcMAC, ethernet.EtherTypeIPv6, b), nil
 }
 
-// advertisement says that mac has ip: unsolicited to all nodes, or solicited
-// to the one who asked (RFC 4861, section 4.4).
-func advertisement(mac machine.MAC, ip, dst netip.Addr, dstMAC machine.MAC, solicited bool) ([]byte, error) {
+// advertisement announces ip at mac: unsolicited to all nodes, or solicited
+// to the one who asked (RFC 4861 section 4.4).
+func advertisement(mac ether.MAC, ip, dst netip.Addr, dstMAC ether.MAC, solicited bool) ([]byte, error) {
 	return ndpFrame(dstMAC, mac, dst, ip, &ndp.NeighborAdvertisement{
 		Solicited: solicited, Override: true, TargetAddress: ip,
 		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: net.HardwareAddr(mac[:])}},
 	})
 }
 
-// A solicitation is a neighbour solicitation with its envelope.
+// A solicitation is a neighbor solicitation with its envelope.
 type solicitation struct {
 	src    netip.Addr // unspecified: duplicate address detection
-	srcMAC machine.MAC
+	srcMAC ether.MAC
 	target netip.Addr
 }
 
-// parseSolicitation reads a frame's neighbour solicitation; false if it is
+// parseSolicitation reads a frame's neighbor solicitation; false if it is
 // none, or did not come from the link itself.
 func parseSolicitation(f Frame) (solicitation, bool) {
 	b := f.Payload()
@@ -181,4 +181,48 @@ func parseSolicitation(f Frame) (solicitation, bool) {
 	}
 	src := netip.AddrFrom16([16]byte(b[8:24]))
 	return solicitation{src: src, srcMAC: f.Src(), target: ns.TargetAddress}, true
+}
+
+// checksum is the internet checksum (RFC 1071) of the parts in a row; every
+// part but the last has an even length.
+func checksum(parts ...[]byte) uint16 {
+	var sum uint32
+	for _, b := range parts {
+		for len(b) >= 2 {
+			sum += uint32(binary.BigEndian.Uint16(b))
+			b = b[2:]
+		}
+		if len(b) == 1 {
+			sum += uint32(b[0]) << 8
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// udpFrame builds a UDP datagram over IPv4 with both checksums.
+func udpFrame(dstMAC, srcMAC ether.MAC, src, dst netip.AddrPort, payload []byte) []byte {
+	s, d := src.Addr().As4(), dst.Addr().As4()
+	udp := binary.BigEndian.AppendUint16(nil, src.Port())
+	udp = binary.BigEndian.AppendUint16(udp, dst.Port())
+	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(payload)))
+	udp = append(append(udp, 0, 0), payload...)
+
+	pseudo := append(append([]byte{}, s[:]...), d[:]...)
+	pseudo = append(pseudo, 0, protocolUDP)
+	pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(udp)))
+	sum := checksum(pseudo, udp)
+	if sum == 0 {
+		sum = 0xffff // zero on the wire means "no checksum" (RFC 768)
+	}
+	binary.BigEndian.PutUint16(udp[6:], sum)
+
+	ip := []byte{0x45, 0}
+	ip = binary.BigEndian.AppendUint16(ip, uint16(ipv4Header+len(udp)))
+	ip = append(ip, 0, 0, 0, 0, 64, protocolUDP, 0, 0)
+	ip = append(append(ip, s[:]...), d[:]...)
+	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
+	return buildFrame(dstMAC, srcMAC, ethernet.EtherTypeIPv4, append(ip, udp...))
 }

@@ -9,19 +9,20 @@ import (
 	"slices"
 	"sync"
 
+	"nightporter/internal/ether"
+	"nightporter/internal/netns"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
-
-	"nightporter/internal/machine"
 )
 
 // A Host is one network namespace with an interface on the LAN. Its methods
 // may be called from several goroutines.
 type Host struct {
 	name    string
-	mac     machine.MAC
+	mac     ether.MAC
 	lan     *LAN
-	ns      *namespace
+	ns      *netns.Namespace
 	port    string // its interface at the switch; empty: not on the switch
 	segment uint16 // of that port; 0: the LAN
 	index   uint32 // of Interface
@@ -36,7 +37,7 @@ type Host struct {
 func (h *Host) Name() string { return h.name }
 
 // MAC returns the address that the host's interface on the LAN was made with.
-func (h *Host) MAC() machine.MAC { return h.mac }
+func (h *Host) MAC() ether.MAC { return h.mac }
 
 // Addr4 returns the first IPv4 address the host was made with (or was given by
 // Machine.Readdress), or the zero Addr.
@@ -66,7 +67,7 @@ func (h *Host) addresses() []netip.Prefix {
 // not run there, so fn must not resolve names; Dial and Listen of this package
 // are safe.
 func (h *Host) Do(fn func() error) error {
-	if err := h.ns.do(fn); err != nil {
+	if err := h.ns.Do(fn); err != nil {
 		return fmt.Errorf("host %s: %w", h.name, err)
 	}
 	return nil
@@ -90,7 +91,7 @@ func (h *Host) ReadSysctl(name string) (value string, err error) {
 // those still tentative included.
 func (h *Host) AddrsNow() ([]netip.Prefix, error) {
 	var addrs []ifAddr
-	err := h.ns.rtnl(func(c *rtnetlink.Conn) (err error) {
+	err := h.ns.Netlink(func(c *rtnetlink.Conn) (err error) {
 		addrs, err = listAddrs(c, h.index)
 		return err
 	})
@@ -107,7 +108,7 @@ func (h *Host) AddrsNow() ([]netip.Prefix, error) {
 // AddAddr adds an address, without duplicate address detection, and returns
 // when it is usable.
 func (h *Host) AddAddr(ctx context.Context, p netip.Prefix) error {
-	err := h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err := h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		return configure(ctx, c, h.index, []netip.Prefix{p}, nil)
 	})
 	if err != nil {
@@ -118,7 +119,7 @@ func (h *Host) AddAddr(ctx context.Context, p netip.Prefix) error {
 
 // DelAddr removes an address.
 func (h *Host) DelAddr(p netip.Prefix) error {
-	err := h.ns.rtnl(func(c *rtnetlink.Conn) error { return delAddr(c, h.index, p) })
+	err := h.ns.Netlink(func(c *rtnetlink.Conn) error { return delAddr(c, h.index, p) })
 	if err != nil {
 		return fmt.Errorf("host %s: %w", h.name, err)
 	}
@@ -137,7 +138,7 @@ func (h *Host) SendFrame(frame []byte) error {
 
 // packetConn opens a packet socket on the host's interface.
 func (h *Host) packetConn(protocol int, cfg *packet.Config) (conn *packet.Conn, err error) {
-	err = h.ns.do(func() error {
+	err = h.ns.Do(func() error {
 		ifi, err := net.InterfaceByName(Interface)
 		if err != nil {
 			return fmt.Errorf("interface %s: %w", Interface, err)

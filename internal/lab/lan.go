@@ -8,9 +8,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/jsimonetti/rtnetlink/v2"
+	"nightporter/internal/ether"
+	"nightporter/internal/netns"
 
-	"nightporter/internal/machine"
+	"github.com/jsimonetti/rtnetlink/v2"
 )
 
 // Names of the hosts that every LAN has.
@@ -32,14 +33,14 @@ var errClosed = errors.New("the LAN is closed")
 type LAN struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	fabric *namespace // the switch lives here
+	fabric *netns.Namespace // the switch lives here
 
 	work sync.WaitGroup // every goroutine of the LAN
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	hosts    map[string]*Host
-	macs     map[machine.MAC]string
+	macs     map[ether.MAC]string
 	ports    int
 	segments map[uint16]uint32 // the bridge of each; 0 is the LAN
 }
@@ -47,7 +48,7 @@ type LAN struct {
 // New builds a LAN with router, outside, porter and client on it. The LAN
 // stands still when ctx ends, and must be closed.
 func New(ctx context.Context) (*LAN, error) {
-	l := &LAN{hosts: make(map[string]*Host), macs: make(map[machine.MAC]string), segments: make(map[uint16]uint32)}
+	l := &LAN{hosts: make(map[string]*Host), macs: make(map[ether.MAC]string), segments: make(map[uint16]uint32)}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	if err := l.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("build LAN: %w", err), l.Close())
@@ -57,10 +58,10 @@ func New(ctx context.Context) (*LAN, error) {
 
 func (l *LAN) build() error {
 	var err error
-	if l.fabric, err = newNamespace(); err != nil {
+	if l.fabric, err = netns.New(); err != nil {
 		return err
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err = l.fabric.Netlink(func(*rtnetlink.Conn) error {
 		if err := writeSysctls(switchSettings()); err != nil {
 			return err
 		}
@@ -102,11 +103,11 @@ func gateways() []netip.Addr {
 // AddHost puts a host with the given addresses on the LAN, with default routes
 // via the router, and returns when its addresses are usable.
 func (l *LAN) AddHost(name string, addrs ...netip.Prefix) (*Host, error) {
-	return l.addHost(name, machine.MAC{}, addrs, 0)
+	return l.addHost(name, ether.MAC{}, addrs, 0)
 }
 
 // addHost derives the MAC from the first address where mac is zero.
-func (l *LAN) addHost(name string, mac machine.MAC, addrs []netip.Prefix, segment uint16) (*Host, error) {
+func (l *LAN) addHost(name string, mac ether.MAC, addrs []netip.Prefix, segment uint16) (*Host, error) {
 	h, err := l.register(name, mac, addrs)
 	if err != nil {
 		return nil, err
@@ -123,7 +124,7 @@ func (l *LAN) addHost(name string, mac machine.MAC, addrs []netip.Prefix, segmen
 
 // register reserves name, MAC and switch port for a host still to be built.
 // The building counts as work of the LAN: the caller ends it with work.Done.
-func (l *LAN) register(name string, mac machine.MAC, addrs []netip.Prefix) (*Host, error) {
+func (l *LAN) register(name string, mac ether.MAC, addrs []netip.Prefix) (*Host, error) {
 	if name == "" || len(addrs) == 0 {
 		return nil, fmt.Errorf("host %q: want a name and at least one address, have %v", name, addrs)
 	}
@@ -135,7 +136,7 @@ func (l *LAN) register(name string, mac machine.MAC, addrs []netip.Prefix) (*Hos
 	if l.hosts[name] != nil {
 		return nil, fmt.Errorf("host %s: the name is taken", name)
 	}
-	if mac == (machine.MAC{}) {
+	if mac == (ether.MAC{}) {
 		mac = l.freeMAC(addrs[0].Addr())
 	}
 	if owner, taken := l.macs[mac]; taken || !mac.Unicast() {
@@ -150,9 +151,9 @@ func (l *LAN) register(name string, mac machine.MAC, addrs []netip.Prefix) (*Hos
 
 // freeMAC derives a locally administered address that shows the end of the
 // IP address: 10.77.0.10 becomes 02:77:00:00:00:0a. The caller holds l.mu.
-func (l *LAN) freeMAC(ip netip.Addr) machine.MAC {
+func (l *LAN) freeMAC(ip netip.Addr) ether.MAC {
 	b := ip.AsSlice()
-	mac := machine.MAC{0x02, 0x77, 0, 0, b[len(b)-2], b[len(b)-1]}
+	mac := ether.MAC{0x02, 0x77, 0, 0, b[len(b)-2], b[len(b)-1]}
 	for l.macs[mac] != "" && mac[2] < 0xff {
 		mac[2]++
 	}
@@ -165,7 +166,7 @@ func (l *LAN) unregister(h *Host) {
 	delete(l.macs, h.mac)
 	l.mu.Unlock()
 	if h.ns != nil {
-		h.ns.close() // nothing was written through it
+		h.ns.Close() // nothing was written through it
 	}
 }
 
@@ -229,11 +230,11 @@ func (l *LAN) Close() error {
 	var errs []error
 	for _, h := range hosts {
 		if h.ns != nil {
-			errs = append(errs, h.ns.close())
+			errs = append(errs, h.ns.Close())
 		}
 	}
 	if l.fabric != nil {
-		errs = append(errs, l.fabric.close())
+		errs = append(errs, l.fabric.Close())
 	}
 	return errors.Join(errs...)
 }

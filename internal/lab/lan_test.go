@@ -10,13 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
-func TestEverybodyReachesEverybody(t *testing.T) {
+func TestAllHostsReachEachOther(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
 	hosts := []*lab.Host{l.Router(), l.Outside(), l.Porter(), l.Client()}
@@ -77,7 +78,7 @@ func TestHostNamesAndAddresses(t *testing.T) {
 			t.Errorf("second host named %q was accepted", name)
 		}
 	}
-	if h := l.Host("nobody"); h != nil {
+	if h := l.Host("absent"); h != nil {
 		t.Errorf("Host of an unknown name is %v, want nil", h)
 	}
 }
@@ -143,7 +144,7 @@ func TestNeighbors(t *testing.T) {
 		}
 		mac, state, ok, err := l.Client().Neighbor(ip)
 		if err != nil || !ok || mac != l.Porter().MAC() || state&(unix.NUD_REACHABLE|unix.NUD_DELAY|unix.NUD_STALE) == 0 {
-			t.Errorf("neighbour %s: %s state %#x %t (%v), want %s", ip, mac, state, ok, err, l.Porter().MAC())
+			t.Errorf("neighbor %s: %s state %#x %t (%v), want %s", ip, mac, state, ok, err, l.Porter().MAC())
 		}
 		for range 2 { // also where it is forgotten already
 			if err := l.Client().ForgetNeighbor(ip); err != nil {
@@ -157,7 +158,7 @@ func TestNeighbors(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := l.Client().WarmNeighbor(ctx, netip.MustParseAddr("10.77.0.250")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("warm a neighbour that is not there: %v, want a timeout", err)
+		t.Errorf("warm a neighbor that is not there: %v, want a timeout", err)
 	}
 }
 
@@ -206,7 +207,7 @@ func TestClosedLANRefuses(t *testing.T) {
 	for what, err := range map[string]error{
 		"AddHost": addErr, "WaitEvent": waitErr, "Capture": captureErr, "Proxy": proxyErr,
 		"Sleep": m.Sleep(t.Context()), "PowerOn": m.PowerOn(), "Do": client.Do(func() error { return nil }),
-		"Start": porter.Start(helper(t.Context(), "exit")), "SendFrame": client.SendFrame(magicFrame(machine.Broadcast, m.MAC())),
+		"Start": porter.Start(helper(t.Context(), "exit")), "SendFrame": client.SendFrame(magicFrame(ether.Broadcast, m.MAC())),
 	} {
 		if err == nil {
 			t.Errorf("%s on a closed LAN was accepted", what)

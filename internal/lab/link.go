@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/ether"
+	"nightporter/internal/netns"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/jsimonetti/rtnetlink/v2/driver"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -20,12 +21,12 @@ const (
 
 // bridgeMAC is that of the switch. It is fixed, or the bridge would take its address
 // from a port.
-func bridgeMAC() machine.MAC { return machine.MAC{0x02, 0x77, 0xff, 0xff, 0xff, 0xfe} }
+func bridgeMAC() ether.MAC { return ether.MAC{0x02, 0x77, 0xff, 0xff, 0xff, 0xfe} }
 
 // addBridge makes the switch: no spanning tree, no forward delay, no multicast
-// snooping, so that it forwards at once and says nothing itself. It is a cheap
+// snooping, so that it forwards at once and sends nothing itself. It is a cheap
 // one, which forwards what is meant for switches.
-func addBridge(c *rtnetlink.Conn, name string, mac machine.MAC) (index uint32, err error) {
+func addBridge(c *rtnetlink.Conn, name string, mac ether.MAC) (index uint32, err error) {
 	delay, stp, snooping, groups := uint32(0), driver.BridgeStpStateDisabled, driver.BridgeEnableDisabled, groupsForwarded()
 	err = c.Link.New(&rtnetlink.LinkMessage{
 		Flags:  unix.IFF_UP,
@@ -48,24 +49,24 @@ func addBridge(c *rtnetlink.Conn, name string, mac machine.MAC) (index uint32, e
 // namespace of the caller, the other in the namespace far.
 type cable struct {
 	near    string
-	nearMAC machine.MAC // zero: the kernel's choice
-	master  uint32      // the bridge that near is a port of; 0: none
-	far     *namespace
+	nearMAC ether.MAC // zero: the kernel's choice
+	master  uint32    // the bridge that near is a port of; 0: none
+	far     *netns.Namespace
 	farName string
-	farMAC  machine.MAC
+	farMAC  ether.MAC
 }
 
 // lay makes the cable. The near end comes up at once, so that the link is
 // whole as soon as the far end is set up.
 func (w cable) lay(c *rtnetlink.Conn) error {
 	near := &rtnetlink.LinkAttributes{Name: w.near}
-	if w.nearMAC != (machine.MAC{}) {
+	if w.nearMAC != (ether.MAC{}) {
 		near.Address = w.nearMAC.HardwareAddr()
 	}
 	if w.master != 0 {
 		near.Master = &w.master
 	}
-	return w.far.withFD(func(fd int) error {
+	return w.far.WithFD(func(fd int) error {
 		near.Info = &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{
 			PeerInfo: &rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
 				Name:    w.farName,

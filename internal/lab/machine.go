@@ -11,7 +11,7 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // A PowerState is what a machine is doing.
@@ -31,11 +31,11 @@ const IgnoreAll = -1
 // MachineConfig describes a machine.
 type MachineConfig struct {
 	Name string
-	MAC  machine.MAC // zero: derived from the first address
+	MAC  ether.MAC // zero: derived from the first address
 	// WakeMAC is the address that was built into the card, where the operating system
 	// gives it another: the card heeds it in magic packets, and the boot firmware
 	// speaks with it. Zero: it is MAC.
-	WakeMAC machine.MAC
+	WakeMAC ether.MAC
 	Addrs   []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
 
 	// Segment of the switch that it is on, with hosts of AddHostIn; 0: the LAN.
@@ -48,7 +48,7 @@ type MachineConfig struct {
 
 	Announce bool // gratuitous ARP and unsolicited NA once the network is up
 	// AsksRouter has the machine send the router a datagram as soon as the network
-	// is up. Its kernel asks all where the router is, which names its own MAC.
+	// is up. Its kernel resolves the router by broadcast with its own MAC as the sender.
 	AsksRouter bool
 	ARPProbe   bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
 	// RetransTimer is how long a test of an IPv6 address waits for objections. Routers
@@ -56,7 +56,7 @@ type MachineConfig struct {
 	RetransTimer time.Duration
 
 	// Suspend has Sleep suspend to RAM instead of shutting down: services,
-	// connections and addresses stay, off the wire. Firmware says nothing then.
+	// connections and addresses stay, off the wire. The firmware sends nothing then.
 	Suspend bool
 
 	// Firmware is the time from power-on until the boot firmware speaks with
@@ -71,12 +71,12 @@ type MachineConfig struct {
 
 	HalfDeaf         bool // the card hears only every second round of magic packets
 	IgnoreMagic      int  // after each power-off, this many magic packets do nothing; or IgnoreAll
-	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbour solicitations
+	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbor solicitations
 	// Managed has management firmware (AMT, a BMC on a shared port) answer ARP,
-	// neighbour solicitations and ping with the machine's MAC and addresses until
+	// neighbor solicitations and ping with the machine's MAC and addresses until
 	// the operating system is up. Everything else it drops.
 	Managed bool
-	// Mutter is what the card of the sleeping machine says of its own accord.
+	// Mutter is what the card of the sleeping machine sends by itself.
 	Mutter   Mutter
 	SecureOn []byte // password (4 or 6 bytes) that a magic packet must carry
 }
@@ -97,10 +97,10 @@ func (cfg MachineConfig) validate() (MachineConfig, error) {
 	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || probes || cfg.AnswersARPAsleep || cfg.Managed) {
 		return cfg, fmt.Errorf("machine %s: Suspend: want no firmware, no probes and a card that is mute", cfg.Name)
 	}
-	if cfg.WakeMAC != (machine.MAC{}) && !cfg.WakeMAC.Unicast() {
+	if cfg.WakeMAC != (ether.MAC{}) && !cfg.WakeMAC.Unicast() {
 		return cfg, fmt.Errorf("machine %s: WakeMAC %s: want a unicast address", cfg.Name, cfg.WakeMAC)
 	}
-	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (machine.MAC{}) {
+	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (ether.MAC{}) {
 		return cfg, fmt.Errorf("machine %s: Mutter every %s to %s: want a pause and a destination", cfg.Name, w.Every, w.Dst)
 	}
 	if cfg.IgnoreMagic < IgnoreAll {
@@ -134,7 +134,7 @@ type Machine struct {
 	ignore    int // magic packets still to be ignored
 	hearing   hearing
 	magic     int
-	guests    []*Machine
+	virtual   []*Machine      // virtual machines that run on it
 	retired   bool            // the LAN is closing
 	suspended bool            // the session goes on, muted
 	neighbors []neighborEntry // when it was suspended
@@ -180,14 +180,14 @@ func (m *Machine) openNIC() error {
 func (m *Machine) firstStart() error {
 	m.log.add(Event{Kind: NetworkUp})
 	for _, s := range m.cfg.Services {
-		if err := m.openService(m.session, s); err != nil {
+		if err := (runningService{m, m.session, s}).open(); err != nil {
 			return err
 		}
 	}
-	if !m.lan.start(m.watch) {
+	if !m.lan.start((networkCard{m}).watch) {
 		return errClosed
 	}
-	if m.cfg.Mutter.Every > 0 && !m.lan.start(m.mutter) {
+	if m.cfg.Mutter.Every > 0 && !m.lan.start((networkCard{m}).sendPeriodically) {
 		return errClosed
 	}
 	m.log.skip(NetworkUp, ServiceUp)
@@ -206,8 +206,8 @@ func (m *Machine) retire() {
 }
 
 // cardMAC returns the address that was built into the card.
-func (m *Machine) cardMAC() machine.MAC {
-	if m.cfg.WakeMAC == (machine.MAC{}) {
+func (m *Machine) cardMAC() ether.MAC {
+	if m.cfg.WakeMAC == (ether.MAC{}) {
 		return m.mac
 	}
 	return m.cfg.WakeMAC
@@ -244,5 +244,36 @@ func (m *Machine) Services() []ServiceConfig {
 	return slices.Clone(m.cfg.Services)
 }
 
-// hasIPv6 tells whether IPv6 is on when the machine is awake.
+// hasIPv6 reports whether IPv6 is on when the machine is awake.
 func (m *Machine) hasIPv6() bool { return m.Addr6().IsValid() }
+
+// Readdress gives a sleeping machine other addresses from its next boot on, as
+// when its lease went to another host: as many as it had, each in the place of one
+// of the same family. Its services move along.
+func (m *Machine) Readdress(addrs ...netip.Prefix) error {
+	m.transition.Lock()
+	defer m.transition.Unlock()
+	old := m.addresses()
+	same := len(addrs) == len(old)
+	for i := 0; same && i < len(addrs); i++ {
+		same = addrs[i].Addr().Is4() == old[i].Addr().Is4()
+	}
+	if !same {
+		return fmt.Errorf("machine %s: new addresses %v: want some like %v", m.name, addrs, old)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state != Asleep || m.suspended {
+		return fmt.Errorf("machine %s: new addresses: it is %s, want it shut down", m.name, m.state)
+	}
+	services := slices.Clone(m.cfg.Services)
+	for i, s := range services {
+		at := slices.IndexFunc(old, func(p netip.Prefix) bool { return p.Addr() == s.Addr })
+		services[i].Addr = addrs[at].Addr()
+	}
+	m.cfg.Services = services
+	m.Host.mu.Lock()
+	defer m.Host.mu.Unlock()
+	m.addrs = slices.Clone(addrs)
+	return nil
+}

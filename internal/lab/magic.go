@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/mdlayher/ethernet"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"github.com/mdlayher/ethernet"
 )
 
 // The UDP ports that magic packets are sent to, echo and discard.
@@ -18,11 +18,11 @@ const (
 	magicRepeats = 16
 )
 
-// parseMagic tells whether a frame is a magic packet for mac, and how it came.
+// parseMagic reports whether a frame is a magic packet for mac, and how it came.
 // A card looks for the synchronisation stream anywhere in the payload; the
 // SecureOn password, where there is one, follows it at once.
-func parseMagic(f Frame, mac machine.MAC, password []byte) (Transport, bool) {
-	if dst := f.Dst(); dst != mac && dst != machine.Broadcast {
+func parseMagic(f Frame, mac ether.MAC, password []byte) (Transport, bool) {
+	if dst := f.Dst(); dst != mac && dst != ether.Broadcast {
 		return "", false
 	}
 	payload, transport := magicPayload(f)

@@ -7,24 +7,24 @@ import (
 	"net"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // magicBytes is a magic packet's synchronisation stream and password.
-func magicBytes(mac machine.MAC, password ...byte) []byte {
+func magicBytes(mac ether.MAC, password ...byte) []byte {
 	b := bytes.Repeat([]byte{0xff}, 6)
 	b = append(b, bytes.Repeat(mac[:], 16)...)
 	return append(b, password...)
 }
 
-func ethernetFrame(dst machine.MAC, etherType uint16, payload []byte) []byte {
-	src := machine.MAC{0x02, 0x77, 0, 0, 0, 2}
+func ethernetFrame(dst ether.MAC, etherType uint16, payload []byte) []byte {
+	src := ether.MAC{0x02, 0x77, 0, 0, 0, 2}
 	b := append(append([]byte{}, dst[:]...), src[:]...)
 	return append(binary.BigEndian.AppendUint16(b, etherType), payload...)
 }
 
-func magicFrame(dst, mac machine.MAC, password ...byte) []byte {
+func magicFrame(dst, mac ether.MAC, password ...byte) []byte {
 	return ethernetFrame(dst, 0x0842, magicBytes(mac, password...))
 }
 

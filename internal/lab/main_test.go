@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 // need skips the test where no LAN can be built; in CI that is a failure.
 func need(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a lab: not with -short")
+	}
 	if err := lab.Available(); err != nil {
 		skip(t, "no LAN can be built here: "+err.Error())
 	}

@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
-// udp4 is a datagram to 10.77.0.255 over IPv4; nobody here checks checksums.
+// udp4 is a datagram to 10.77.0.255 over IPv4; no receiver here verifies its checksum.
 func udp4(port uint16, payload []byte) []byte {
 	ip := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 2, 10, 77, 0, 255}
 	binary.BigEndian.PutUint16(ip[2:], uint16(28+len(payload)))
@@ -32,24 +32,24 @@ func udpDatagram(port uint16, payload []byte) []byte {
 
 func isARP(f lab.Frame) bool { return f.EtherType() == 0x0806 }
 
-// isARPFrom tells whether f is an ARP packet with these senders and target.
-func isARPFrom(f lab.Frame, mac machine.MAC, sender, target netip.Addr) bool {
+// isARPFrom reports whether f is an ARP packet with these senders and target.
+func isARPFrom(f lab.Frame, mac ether.MAC, sender, target netip.Addr) bool {
 	b := f.Payload()
-	return isARP(f) && len(b) >= 28 && machine.MAC(b[8:14]) == mac &&
+	return isARP(f) && len(b) >= 28 && ether.MAC(b[8:14]) == mac &&
 		netip.AddrFrom4([4]byte(b[14:18])) == sender && netip.AddrFrom4([4]byte(b[24:28])) == target
 }
 
-// isUnsolicited tells whether f is an unsolicited neighbour advertisement to
+// isUnsolicited reports whether f is an unsolicited neighbor advertisement to
 // all nodes that says that mac has ip.
-func isUnsolicited(f lab.Frame, mac machine.MAC, ip netip.Addr) bool {
+func isUnsolicited(f lab.Frame, mac ether.MAC, ip netip.Addr) bool {
 	b := f.Payload()
 	const advertisement, icmpAt, flagsAt, targetAt, override = 136, 40, 44, 48, 0x20
 	return f.EtherType() == 0x86dd && len(b) == 72 && b[icmpAt] == advertisement && b[flagsAt] == override &&
 		netip.AddrFrom16([16]byte(b[targetAt:targetAt+16])) == ip && netip.AddrFrom16([16]byte(b[8:24])) == ip &&
-		b[24] == 0xff && machine.MAC(b[66:72]) == mac
+		b[24] == 0xff && ether.MAC(b[66:72]) == mac
 }
 
-// isAnswer tells whether f is a solicited neighbour advertisement for ip.
+// isAnswer reports whether f is a solicited neighbor advertisement for ip.
 func isAnswer(f lab.Frame, ip netip.Addr) bool {
 	b := f.Payload()
 	const advertisement, icmpAt, flagsAt, targetAt, solicited = 136, 40, 44, 48, 0x40
@@ -57,7 +57,7 @@ func isAnswer(f lab.Frame, ip netip.Addr) bool {
 		b[flagsAt]&solicited != 0 && netip.AddrFrom16([16]byte(b[targetAt:targetAt+16])) == ip
 }
 
-// isSolicitation tells whether f is a neighbour solicitation for target.
+// isSolicitation reports whether f is a neighbor solicitation for target.
 func isSolicitation(f lab.Frame, src, target netip.Addr) bool {
 	b := f.Payload()
 	const solicitation, icmpAt, targetAt = 135, 40, 48

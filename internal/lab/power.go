@@ -8,6 +8,8 @@ import (
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/wait"
 )
 
 // Sleep shuts the machine down in order: services end (their connections with
@@ -30,7 +32,7 @@ func (m *Machine) Sleep(ctx context.Context) error {
 }
 
 // SleepAfter begins a shutdown (never a suspension) that takes d: until then the machine serves as
-// before, and only its state tells. It returns at once; AsleepNow follows.
+// before, and only its state shows it. It returns at once; AsleepNow follows.
 func (m *Machine) SleepAfter(d time.Duration) error {
 	at := time.Now().Add(d)
 	s, err := m.leave(Awake)
@@ -39,7 +41,7 @@ func (m *Machine) SleepAfter(d time.Duration) error {
 	}
 	ok := m.lan.start(func() {
 		// A power cut meanwhile ends the session and with it this shutdown.
-		if !sleepUntil(s.ctx, at) {
+		if !wait.Until(s.ctx, at) {
 			return
 		}
 		m.transition.Lock()
@@ -70,7 +72,7 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 		return err
 	}
 	s.abort()
-	if err := m.stopGuests(ctx); err != nil {
+	if err := m.stopVirtualMachines(ctx); err != nil {
 		return err
 	}
 	if err := m.deconfigure(); err != nil {
@@ -84,7 +86,7 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	err = m.ns.rtnl(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
+	err = m.ns.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.name, err)
 	}
@@ -140,7 +142,7 @@ func (m *Machine) leave(from ...PowerState) (*session, error) {
 }
 
 func (m *Machine) shutDown(s *session) error {
-	if err := m.stopGuests(m.lan.ctx); err != nil {
+	if err := m.stopVirtualMachines(m.lan.ctx); err != nil {
 		return err
 	}
 	s.finish()
@@ -161,10 +163,10 @@ func (m *Machine) fallAsleep(detail string) {
 	m.log.add(Event{Kind: AsleepNow, Detail: detail})
 }
 
-// deconfigure takes everything away that could make the kernel speak. With
-// ARP off the kernel also forgets its neighbours and their timers.
+// deconfigure takes everything away that could make the kernel send. With
+// ARP off the kernel also forgets its neighbors and their timers.
 func (m *Machine) deconfigure() error {
-	err := m.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error {
 		addrs, err := listAddrs(c, m.index)
 		if err != nil {
 			return err
@@ -193,7 +195,7 @@ func (m *Machine) deconfigure() error {
 // setLink sets those flags of the interface of mask (unix.IFF_*) that are in
 // flags, and clears the rest of mask.
 func (m *Machine) setLink(flags, mask uint32) error {
-	err := m.ns.rtnl(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flags, mask) })
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flags, mask) })
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.name, err)
 	}
@@ -202,3 +204,56 @@ func (m *Machine) setLink(flags, mask uint32) error {
 
 // sysctlIPv6 names a parameter of the machine's interface.
 func sysctlIPv6(name string) string { return "net/ipv6/conf/" + Interface + "/" + name }
+
+// A Flap is an outage of the network card after the machine came up:
+// NetworkManager takes down a card with Wake-on-LAN, and configures it anew, after
+// a resume that has used it already. The zero Flap is none.
+type Flap struct {
+	After time.Duration // from NetworkUp until the card goes down
+	For   time.Duration // without link and addresses; 0: no flap
+}
+
+// flapLater has the session take the card down and up again, if that is configured.
+func (m *Machine) flapLater(s *session) {
+	if m.cfg.Flap.For == 0 {
+		return
+	}
+	at := time.Now().Add(m.cfg.Flap.After)
+	s.start(func() {
+		if !wait.Until(s.ctx, at) {
+			return
+		}
+		if err := m.flap(s); err != nil && s.ctx.Err() == nil {
+			m.log.add(Event{Kind: Failed, Detail: "flap: " + err.Error()})
+		}
+	})
+}
+
+func (m *Machine) flap(s *session) error {
+	if err := m.deconfigure(); err != nil {
+		return err
+	}
+	if err := m.setLink(0, unix.IFF_UP); err != nil {
+		return err
+	}
+	m.log.add(Event{Kind: CardDown})
+	goesOn := wait.For(s.ctx, m.cfg.Flap.For)
+	if err := m.setLink(unix.IFF_UP, unix.IFF_UP); err != nil || !goesOn {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, setupTimeout)
+	defer cancel()
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
+	if err != nil {
+		return err
+	}
+	if err := m.lan.waitPort(m.Host); err != nil {
+		return err
+	}
+	duplicates, err := osNetwork{m}.configure(ctx)
+	if err != nil {
+		return err
+	}
+	m.networkUp(duplicates)
+	return m.speakUp(duplicates)
+}

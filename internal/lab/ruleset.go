@@ -10,11 +10,11 @@ import (
 )
 
 // Ruleset returns the nftables tables of the host, by family and name such as
-// "inet filter", each as everything that the kernel tells of it: chains, rules,
-// sets and elements. Two that are equal are the same octet by octet.
+// "inet filter", each as everything that the kernel returns of it: chains, rules,
+// sets and elements. Two that are equal are the same byte by byte.
 func (h *Host) Ruleset() (map[string]string, error) {
 	tables := make(map[string]string)
-	err := h.ns.do(func() error {
+	err := h.ns.Do(func() error {
 		c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func dumpObjects(c *netlink.Conn, kind netlink.HeaderType, family byte, which []
 	}
 	for _, o := range objects {
 		if len(o.Data) < genmsg {
-			return fmt.Errorf("an object of %d octets", len(o.Data))
+			return fmt.Errorf("an object of %d bytes", len(o.Data))
 		}
 		family, about := o.Data[0], o.Data[genmsg:]
 		attrs, err := netlink.UnmarshalAttributes(about)

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/jsimonetti/rtnetlink/v2/driver"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // bridge returns the part of the switch that a segment has for itself, and makes
@@ -20,7 +20,7 @@ func (l *LAN) bridge(segment uint16) (index uint32, err error) {
 	if index, ok := l.segments[segment]; ok {
 		return index, nil
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) (err error) {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) (err error) {
 		index, err = addBridge(c, bridgeName(segment), bridgeMAC())
 		return err
 	})
@@ -35,14 +35,14 @@ func bridgeName(segment uint16) string { return fmt.Sprintf("br%d", segment) }
 // AddHostIn puts a host on another segment of the switch, from which nothing
 // reaches the LAN: as a port that belongs to a VLAN.
 func (l *LAN) AddHostIn(segment uint16, name string, addrs ...netip.Prefix) (*Host, error) {
-	return l.addHost(name, machine.MAC{}, addrs, segment)
+	return l.addHost(name, ether.MAC{}, addrs, segment)
 }
 
 // AddLeg gives the host one more interface, on a segment of the switch, and
 // returns its name.
 func (l *LAN) AddLeg(h *Host, segment uint16, addrs ...netip.Prefix) (name string, err error) {
 	name = fmt.Sprintf("eth%d", segment)
-	mac := machine.MAC{0x02, 0x77, 0xfe, byte(segment >> 8), byte(segment), h.mac[5]}
+	mac := ether.MAC{0x02, 0x77, 0xfe, byte(segment >> 8), byte(segment), h.mac[5]}
 	return name, l.connect(h, segment, name, addrs, func(c *rtnetlink.Conn, bridge uint32) error {
 		return cable{near: fmt.Sprintf("%s-%d", h.port, segment), master: bridge, far: h.ns, farName: name, farMAC: mac}.lay(c)
 	}, nil)
@@ -73,13 +73,13 @@ func (l *LAN) connect(h *Host, segment uint16, name string, addrs []netip.Prefix
 	defer cancel()
 	bridge, err := l.bridge(segment)
 	if err == nil {
-		err = l.fabric.rtnl(func(c *rtnetlink.Conn) error { return near(c, bridge) })
+		err = l.fabric.Netlink(func(c *rtnetlink.Conn) error { return near(c, bridge) })
 	}
 	if err == nil && far != nil {
-		err = h.ns.rtnl(far)
+		err = h.ns.Netlink(far)
 	}
 	if err == nil {
-		err = h.ns.rtnl(func(c *rtnetlink.Conn) error { return bringUp(ctx, c, name, addrs) })
+		err = h.ns.Netlink(func(c *rtnetlink.Conn) error { return bringUp(ctx, c, name, addrs) })
 	}
 	if err != nil {
 		return fmt.Errorf("host %s: segment %d: %w", h.name, segment, err)

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"nightporter/internal/wait"
 )
 
 // A ServiceConfig is a service of a machine.
@@ -68,52 +70,61 @@ func (s ServiceConfig) expand(addrs []netip.Prefix) ([]ServiceConfig, error) {
 	return all, nil
 }
 
-// openLater opens a service when it is due.
-func (m *Machine) openLater(s *session, service ServiceConfig, up time.Time) {
-	if service.Delay > 0 && !sleepUntil(s.ctx, up.Add(service.Delay)) {
+// runningService is a service of a machine while a session of the machine lasts.
+type runningService struct {
+	machine *Machine
+	session *session
+	config  ServiceConfig
+}
+
+// openAfter opens the service when its delay after the start of the network is over.
+func (r runningService) openAfter(networkUp time.Time) {
+	if r.config.Delay > 0 && !wait.Until(r.session.ctx, networkUp.Add(r.config.Delay)) {
 		return
 	}
-	if err := m.openService(s, service); err != nil && s.ctx.Err() == nil {
-		m.log.add(Event{Kind: Failed, Service: service, Detail: err.Error()})
+	if err := r.open(); err != nil && r.session.ctx.Err() == nil {
+		r.log(Event{Kind: Failed, Detail: err.Error()})
 	}
 }
 
-func (m *Machine) openService(s *session, service ServiceConfig) error {
-	if service.Command != nil {
-		return m.runService(s, service)
+func (r runningService) open() error {
+	if r.config.Command != nil {
+		return r.startProgram()
 	}
-	addr := service.AddrPort().String()
-	if service.Network == "udp" {
-		pc, err := m.ListenPacket(s.ctx, "udp", addr)
+	addr := r.config.AddrPort().String()
+	began := time.Now() // a client may be served before Listen has returned
+	if r.config.Network == "udp" {
+		pc, err := r.machine.ListenPacket(r.session.ctx, "udp", addr)
 		if err != nil {
-			return fmt.Errorf("service %s: %w", service, err)
+			return fmt.Errorf("service %s: %w", r.config, err)
 		}
-		m.log.add(Event{Kind: ServiceUp, Service: service, Detail: service.String()})
-		s.listen(pc, func() { m.serveDatagrams(pc, service) })
+		r.log(Event{Kind: ServiceUp, Time: began, Detail: r.config.String()})
+		r.session.listen(pc, func() { r.serveDatagrams(pc) })
 		return nil
 	}
-	ln, err := m.Listen(s.ctx, "tcp", addr)
+	ln, err := r.machine.Listen(r.session.ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("service %s: %w", service, err)
+		return fmt.Errorf("service %s: %w", r.config, err)
 	}
-	m.log.add(Event{Kind: ServiceUp, Service: service, Detail: service.String()})
-	s.listen(ln, func() { m.serveConns(s, ln, service) })
+	r.log(Event{Kind: ServiceUp, Time: began, Detail: r.config.String()})
+	r.session.listen(ln, func() { r.serveConns(ln) })
 	return nil
 }
 
-// runService runs a program as a service. ServiceUp says that it was started.
-func (m *Machine) runService(s *session, service ServiceConfig) error {
-	ctx, cancel := context.WithCancel(s.ctx)
-	cmd := m.Command(ctx, service.Command.Args[0], service.Command.Args[1:]...)
-	cmd.Env = append(os.Environ(), service.Command.Env...)
-	if err := m.Start(cmd); err != nil {
+// startProgram starts the program that provides the service. ServiceUp says that it was
+// started, not that it listens.
+func (r runningService) startProgram() error {
+	ctx, cancel := context.WithCancel(r.session.ctx)
+	cmd := r.machine.Command(ctx, r.config.Command.Args[0], r.config.Command.Args[1:]...)
+	cmd.Env = append(os.Environ(), r.config.Command.Env...)
+	if err := r.machine.Start(cmd); err != nil {
 		cancel()
-		return fmt.Errorf("service %s: %w", service, err)
+		return fmt.Errorf("service %s: %w", r.config, err)
 	}
-	m.log.add(Event{Kind: ServiceUp, Service: service, Detail: service.String()})
-	s.listen(killer(cancel), func() {
+	r.log(Event{Kind: ServiceUp, Detail: r.config.String()})
+	r.session.listen(killer(cancel), func() {
 		defer cancel()
-		_ = cmd.Wait() // some end by themselves, and the rest is killed
+		_ = cmd.Wait() // it ended by itself or was killed
 	})
 	return nil
 }
@@ -126,7 +137,7 @@ func (k killer) Close() error {
 	return nil
 }
 
-func (m *Machine) serveConns(s *session, ln net.Listener, service ServiceConfig) {
+func (r runningService) serveConns(ln net.Listener) {
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
@@ -137,30 +148,36 @@ func (m *Machine) serveConns(s *session, ln net.Listener, service ServiceConfig)
 			conn.Close()
 			continue
 		}
-		m.log.add(Event{Kind: Accepted, Service: service, Remote: remote(tcp.RemoteAddr()), Detail: service.String()})
-		s.accept(tcp, func() { m.echoConn(tcp) })
+		r.log(Event{Kind: Accepted, Remote: remote(tcp.RemoteAddr()), Detail: r.config.String()})
+		r.session.accept(tcp, func() { r.echo(tcp) })
 	}
 }
 
-// echoConn ends when the peer or the session ends the connection.
-func (m *Machine) echoConn(conn *net.TCPConn) {
-	if _, err := io.WriteString(conn, Banner(m.name)); err != nil {
+// echo ends when the peer or the session ends the connection.
+func (r runningService) echo(conn *net.TCPConn) {
+	if _, err := io.WriteString(conn, Banner(r.machine.name)); err != nil {
 		return
 	}
 	_, _ = io.Copy(conn, conn) // its error is the end of the connection
 }
 
-func (m *Machine) serveDatagrams(pc net.PacketConn, service ServiceConfig) {
+func (r runningService) serveDatagrams(pc net.PacketConn) {
 	buf := make([]byte, 1<<16)
 	for n := 1; ; n++ {
 		size, from, err := pc.ReadFrom(buf)
 		if err != nil {
 			return // the session has closed it
 		}
-		m.log.add(Event{Kind: Datagram, Service: service, Remote: remote(from), Detail: string(buf[:size])})
+		r.log(Event{Kind: Datagram, Remote: remote(from), Detail: string(buf[:size])})
 		// A reply that cannot be sent is lost, as datagrams may be.
-		_, _ = pc.WriteTo([]byte(DatagramReply(m.name, n, buf[:size])), from)
+		_, _ = pc.WriteTo([]byte(DatagramReply(r.machine.name, n, buf[:size])), from)
 	}
+}
+
+// log adds an event of the service to the log of the machine.
+func (r runningService) log(e Event) {
+	e.Service = r.config
+	r.machine.log.add(e)
 }
 
 // remote returns a peer's address in the form of package netip.

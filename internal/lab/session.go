@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 )
 
 // A session is what a machine runs between power-on and power-off: its boot,
@@ -75,7 +74,7 @@ func (s *session) accept(conn *net.TCPConn, serve func()) {
 
 // finish ends the services as an orderly shutdown does: no more listening, and
 // a FIN on every connection. The connections stay with the session: a closed
-// one would live on in the kernel and speak again after the next boot.
+// one would live on in the kernel and send again after the next boot.
 func (s *session) finish() {
 	s.cancel()
 	s.mu.Lock()
@@ -83,12 +82,12 @@ func (s *session) finish() {
 	s.closed = true
 	s.closeSockets()
 	for conn := range s.conns {
-		conn.CloseWrite() // the peer may have gone: nobody to tell
+		conn.CloseWrite() // the peer may have closed it already
 	}
 }
 
 // abort drops everything and waits for the goroutines. Without an address or
-// a link, the resets that this makes leave nothing behind and reach nobody.
+// a link, the resets that this makes leave nothing behind and reach no host.
 func (s *session) abort() {
 	s.cancel()
 	s.mu.Lock()
@@ -108,16 +107,4 @@ func (s *session) closeSockets() {
 		socket.Close()
 	}
 	s.sockets = nil
-}
-
-// sleepUntil waits for a moment; false if ctx ended before.
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	t := time.NewTimer(time.Until(at))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

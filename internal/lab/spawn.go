@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os/exec"
 	"syscall"
+
+	"nightporter/internal/netns"
 )
 
 // Command returns a command to be run in the host with Start. It is killed
@@ -48,9 +50,9 @@ func (h *Host) startSpawner() (*spawner, error) {
 	entered := make(chan error, 1)
 	ended := make(chan struct{})
 	ok := h.lan.start(func() {
-		startThread(func() {
+		netns.StartThread(func() {
 			defer close(ended)
-			err := h.ns.enter()
+			err := h.ns.Enter()
 			entered <- err
 			if err == nil {
 				s.serve(h.lan.ctx)

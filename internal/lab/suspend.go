@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
@@ -13,10 +15,10 @@ import (
 const suspendTable = "lab-suspended"
 
 // suspend takes the machine off the wire as it is. Its kernel goes on, but
-// nothing that it says is heard and nothing reaches it, except a packet socket:
+// no frame of it leaves and none reaches it, except a packet socket:
 // its network card.
 func (m *Machine) suspend() error {
-	if err := m.ns.do(mute); err != nil {
+	if err := m.ns.Do(mute); err != nil {
 		return fmt.Errorf("machine %s: suspend: %w", m.name, err)
 	}
 	known, err := m.known()
@@ -26,7 +28,7 @@ func (m *Machine) suspend() error {
 	m.mu.Lock()
 	m.suspended, m.neighbors = true, known
 	m.mu.Unlock()
-	// This drops the neighbours and their timers.
+	// This drops the neighbors and their timers.
 	if err := m.setLink(unix.IFF_NOARP, unix.IFF_NOARP); err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func (m *Machine) unmute() error {
 	if !suspended {
 		return nil
 	}
-	if err := m.ns.do(unmute); err != nil {
+	if err := m.ns.Do(unmute); err != nil {
 		return fmt.Errorf("machine %s: end the suspension: %w", m.name, err)
 	}
 	return nil
@@ -78,7 +80,7 @@ func unmute() error {
 // as it was, its connections too.
 func (m *Machine) resume(s *session) {
 	start := time.Now()
-	if !sleepUntil(s.ctx, start.Add(m.cfg.Boot)) {
+	if !wait.Until(s.ctx, start.Add(m.cfg.Boot)) {
 		return
 	}
 	if err := m.comeBack(s); err != nil && s.ctx.Err() == nil {
@@ -86,7 +88,7 @@ func (m *Machine) resume(s *session) {
 	}
 }
 
-// remember restores the neighbour table that the machine had when it was suspended:
+// remember restores the neighbor table that the machine had when it was suspended:
 // it need not ask for those whom it knows.
 func (m *Machine) remember() error {
 	m.mu.Lock()

@@ -27,8 +27,14 @@ func writeSysctl(name, value string) error {
 	return nil
 }
 
+// writeSysctls sets the parameters that have another value. The kernel restarts a write to
+// disable_ipv6 for as long as another namespace holds the RTNL lock, which keeps a
+// processor busy: labs side by side must not write it without need.
 func writeSysctls(settings []setting) error {
 	for _, s := range settings {
+		if has, err := readSysctl(s.name); err == nil && has == s.value {
+			continue
+		}
 		if err := writeSysctl(s.name, s.value); err != nil {
 			return err
 		}
@@ -61,7 +67,6 @@ func sysctlFile(name string) (string, error) {
 // solicitations or multicast listener reports of its own.
 func switchSettings() []setting {
 	return []setting{
-		{"net/ipv6/conf/all/disable_ipv6", "1"},
 		{"net/ipv6/conf/default/disable_ipv6", "1"},
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"net/netip"
 	"os"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // AddTap puts a host on the LAN whose interface is not here: its cable ends in a
@@ -17,7 +17,7 @@ import (
 // host's own namespace is empty; Start runs the program there. The caller closes
 // the file.
 func (l *LAN) AddTap(name string, addrs ...netip.Prefix) (*Host, *os.File, error) {
-	h, err := l.register(name, machine.MAC{}, addrs)
+	h, err := l.register(name, ether.MAC{}, addrs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,7 +40,7 @@ func (l *LAN) openTap(h *Host) (*os.File, error) {
 		return nil, err
 	}
 	var file *os.File
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) (err error) {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) (err error) {
 		if file, err = newTap(h.port); err != nil {
 			return err
 		}

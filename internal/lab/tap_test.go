@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // experimental is an EtherType for local experiments (RFC 9542 appendix B.2).
@@ -34,7 +34,7 @@ func addTap(t *testing.T, l *lab.LAN) (*lab.Host, *os.File) {
 
 // nextOf reads from a tap until a frame with that destination comes, and returns its
 // payload without padding.
-func nextOf(t *testing.T, file *os.File, dst machine.MAC) string {
+func nextOf(t *testing.T, file *os.File, dst ether.MAC) string {
 	t.Helper()
 	buf := make([]byte, 2048)
 	for {
@@ -101,8 +101,8 @@ func TestSwitchHearsMagicPacketsForAPortThatIsDown(t *testing.T) {
 	if err := l.SetCable(h, false); err != nil {
 		t.Fatal(err)
 	}
-	other := machine.MAC{0x02, 0x77, 0, 0, 0, 0x99}
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, other)) // for another machine
+	other := ether.MAC{0x02, 0x77, 0, 0, 0, 0x99}
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, other)) // for another machine
 	sendFrame(t, l.Porter(), magicFrame(h.MAC(), h.MAC()))
 	sendUDP(t, l.Porter(), "10.77.0.255:9", magicBytes(h.MAC()))
 	for _, want := range []lab.Transport{lab.OverEthernet, lab.OverUDP} {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // uplink is the port of a host's own bridge that leads to the switch.
@@ -39,13 +39,13 @@ func (l *LAN) layUplink(h *Host) error {
 	if err != nil {
 		return err
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) error {
 		return cable{near: h.port, master: segment, far: h.ns, farName: uplink, farMAC: h.mac}.lay(c)
 	})
 	if err != nil {
 		return err
 	}
-	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		if err := writeSysctl("net/ipv6/conf/"+uplink+"/disable_ipv6", "1"); err != nil { // a port has no addresses
 			return err
 		}
@@ -70,7 +70,7 @@ func (l *LAN) layUplink(h *Host) error {
 
 // AddBridged puts a host on another one's bridge: a virtual machine of it.
 func (l *LAN) AddBridged(of *Host, name string, addrs ...netip.Prefix) (*Host, error) {
-	h, err := l.register(name, machine.MAC{}, addrs)
+	h, err := l.register(name, ether.MAC{}, addrs)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (l *LAN) AddBridged(of *Host, name string, addrs ...netip.Prefix) (*Host, e
 	near := h.port
 	h.port = "" // it is not on the switch
 	if err = h.prepare(); err == nil {
-		err = of.ns.rtnl(func(c *rtnetlink.Conn) error {
+		err = of.ns.Netlink(func(c *rtnetlink.Conn) error {
 			if err := (cable{near: near, master: of.index, far: h.ns, farName: Interface, farMAC: h.mac}).lay(c); err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (l *LAN) AddBridged(of *Host, name string, addrs ...netip.Prefix) (*Host, e
 	}
 	if err != nil {
 		l.unregister(h)
-		return nil, fmt.Errorf("host %s: a guest of %s: %w", name, of.name, err)
+		return nil, fmt.Errorf("host %s: a bridged host on %s: %w", name, of.name, err)
 	}
 	l.publish(h)
 	return h, nil

@@ -12,10 +12,15 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/ether"
+	"nightporter/internal/netns"
 )
 
-// userNamespaceMark in the environment tells a process that it was started
+// userNamespaceMark in the environment marks a process that it was started
 // inside a user namespace by EnterUserNamespace.
 const userNamespaceMark = "LAB_IN_USER_NAMESPACE"
 
@@ -25,7 +30,7 @@ const userNamespaceMark = "LAB_IN_USER_NAMESPACE"
 // A process that may make network namespaces goes on at once. Any other runs
 // itself again, same arguments and standard streams, in a user namespace where
 // it is root, and waits: then reexeced is true and the caller exits with code.
-// SIGINT and SIGTERM are passed on. The error tells what the kernel forbids
+// SIGINT and SIGTERM are passed on. The error states what the kernel forbids
 // and what would help.
 //
 // A worker of `go test -fuzz` goes on as it is: it talks to its parent through
@@ -54,14 +59,14 @@ func EnterUserNamespace() (code int, reexeced bool, err error) {
 }
 
 func tryNamespace() error {
-	ns, err := newNamespace()
+	ns, err := netns.New()
 	if err != nil {
 		return explain(err)
 	}
-	return ns.close()
+	return ns.Close()
 }
 
-// hasCapabilities tells whether the process has what namespaces, links and
+// hasCapabilities reports whether the process has what namespaces, links and
 // packet sockets take.
 func hasCapabilities() (bool, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -132,7 +137,7 @@ func exitCode(err error) (int, error) {
 	return exit.ExitCode(), nil
 }
 
-// explain adds a remedy to an error for lack of permission.
+// explain adds a remedy to a permission error.
 func explain(err error) error {
 	refused := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
 		errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS)
@@ -161,4 +166,44 @@ func remedy(root string) string {
 		return "run as root, in a container with CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_NET_RAW"
 	}
 	return strings.Join(found, "; ") + "; or run as root"
+}
+
+// Available tries whether a LAN can be built here and, if not, returns what is
+// missing: privileges, a kernel module, IPv6, or a writable /proc/sys.
+func Available() error {
+	ns, err := netns.New()
+	if err != nil {
+		return explain(err)
+	}
+	err = ns.Netlink(func(c *rtnetlink.Conn) error { return tryParts(c, ns) })
+	return errors.Join(err, ns.Close())
+}
+
+// tryParts makes one of each in ns, which takes them all with it.
+func tryParts(c *rtnetlink.Conn, ns *netns.Namespace) error {
+	if _, err := os.Stat(sysctlRoot + "/net/ipv6"); err != nil {
+		return fmt.Errorf("the kernel has IPv6 switched off (ipv6.disable=1?): %w", err)
+	}
+	if err := writeSysctls(switchSettings()); err != nil {
+		return fmt.Errorf("%s must be writable, as it is on a host and in a privileged container: %w", sysctlRoot, err)
+	}
+	if _, err := addBridge(c, "br0", bridgeMAC()); err != nil {
+		return needModule("bridge", err)
+	}
+	cable := cable{near: "near", far: ns, farName: Interface, farMAC: ether.MAC{0x02, 0x77, 0, 0, 0, 1}}
+	if err := cable.lay(c); err != nil {
+		return needModule("veth", err)
+	}
+	conn, err := (&Host{name: "trial", ns: ns}).packetConn(unix.ETH_P_ALL, &packet.Config{})
+	if err != nil {
+		return needModule("af_packet", err)
+	}
+	return conn.Close()
+}
+
+func needModule(name string, err error) error {
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+		return fmt.Errorf("%w: the kernel lacks a module, try `modprobe %s`", err, name)
+	}
+	return explain(err)
 }

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"nightporter/internal/lab"
 )
 
-// nobody is an ordinary user, who need not be in the list of users.
-const nobody = 65534
+// nobodyID is an ordinary user, who need not be in the list of users.
+const nobodyID = 65534
 
-// asNobody makes cmd run as an ordinary user without privileges.
-func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+// asOrdinaryUser makes cmd run as an ordinary user without privileges.
+func asOrdinaryUser(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	need(t)
 	uids, err := os.ReadFile("/proc/self/uid_map")
@@ -26,18 +28,18 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 		t.Logf("this run is in a user namespace already (%q): all of it is the test", f)
 		return nil
 	}
-	if max, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(max)) == "0" {
+	if limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(limit)) == "0" {
 		skip(t, "user.max_user_namespaces is 0: ordinary users have no namespaces here")
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
 	cmd.Dir = "/"
 	return cmd
 }
 
 func TestOrdinaryUser(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, exec.CommandContext(testContext(t), "/proc/self/exe", "-test.v",
-		"-test.run=^(TestEverybodyReachesEverybody|TestServiceDelay|TestSleepAfterServesMeanwhile|TestProxy|TestProcessRunsInTheHost.*)$"))
+	cmd := asOrdinaryUser(t, exec.CommandContext(testContext(t), "/proc/self/exe", "-test.v",
+		"-test.run=^(TestAllHostsReachEachOther|TestServiceDelay|TestSleepAfterServesMeanwhile|TestProxy|TestProcessRunsInTheHost.*)$"))
 	if cmd == nil {
 		return
 	}
@@ -50,7 +52,7 @@ func TestOrdinaryUser(t *testing.T) {
 
 func TestUserNamespaceHandsTheExitCodeBack(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, helper(testContext(t), "exit"))
+	cmd := asOrdinaryUser(t, helper(testContext(t), "exit"))
 	if cmd == nil {
 		return
 	}
@@ -62,7 +64,7 @@ func TestUserNamespaceHandsTheExitCodeBack(t *testing.T) {
 
 func TestUserNamespacePassesSignalsOn(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, helper(testContext(t), "signal"))
+	cmd := asOrdinaryUser(t, helper(testContext(t), "signal"))
 	if cmd == nil {
 		return
 	}
@@ -82,7 +84,7 @@ func TestUserNamespacePassesSignalsOn(t *testing.T) {
 // The inner process must die with the outer one, which ends the output.
 func TestUserNamespaceDiesWithItsParent(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, helper(context.Background(), "signal"))
+	cmd := asOrdinaryUser(t, helper(context.Background(), "signal"))
 	if cmd == nil {
 		return
 	}
@@ -111,4 +113,13 @@ func start(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
 		t.Fatal(err)
 	}
 	return bufio.NewReader(out)
+}
+
+// TestLabIsThere says in one line whether end-to-end tests ran here; the
+// Makefile shows it.
+func TestLabIsThere(t *testing.T) {
+	if err := lab.Available(); err != nil {
+		skip(t, "end-to-end tests were SKIPPED, no LAN can be built here: "+err.Error())
+	}
+	t.Log("end-to-end tests ran: a LAN can be built here")
 }

@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"net"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // WatchMagic calls heard for each magic packet for mac that the switch passes on,
 // one at a time, until ctx or the LAN ends. It reads at the switch, not at a port:
 // it hears also for a machine that has no power and whose port is down.
-func (l *LAN) WatchMagic(ctx context.Context, mac machine.MAC, heard func(Transport)) error {
+func (l *LAN) WatchMagic(ctx context.Context, mac ether.MAC, heard func(Transport)) error {
 	conn, err := l.listenSwitch()
 	if err != nil {
 		return fmt.Errorf("watch the switch for %s: %w", mac, err)
@@ -50,7 +50,7 @@ func (l *LAN) listenSwitch() (conn *packet.Conn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.fabric.do(func() error {
+	err = l.fabric.Do(func() error {
 		bridge, err := net.InterfaceByName(bridgeName(0))
 		if err != nil {
 			return err

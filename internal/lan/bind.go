@@ -13,23 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boundMetric marks the addresses that we add, so that those of a run that
-// crashed can be told from everybody else's. It is the metric of an address's
-// prefix route (IFA_RT_PRIORITY, Linux 4.18), and a host prefix has none that
-// it could change. The protocol of an address (IFA_PROTO) would say it better,
-// but needs Linux 5.18.
+// boundMetric marks the addresses that BindAddr adds, also those of an earlier run that
+// crashed. It is the metric of the prefix route of an address (IFA_RT_PRIORITY, Linux
+// 4.18). A host prefix has no such route, so the metric has no effect. The protocol of an
+// address (IFA_PROTO) is meant for this, but needs Linux 5.18.
 const boundMetric = 0x6e703137
 
-// forever is INFINITY_LIFE_TIME of the kernel's net/addrconf.h.
+// forever is INFINITY_LIFE_TIME of net/addrconf.h of the kernel.
 const forever = math.MaxUint32
 
-// BindAddr gives addresses to the interface index, each with its host prefix
-// length and our mark, and in a way that nothing chooses them as a source: they
-// are deprecated (RFC 4862 section 5.5.4), which IPv4 does not look at, so that
-// there the scope is "host". An IPv6 address is usable at once, without
-// duplicate address detection: nobody may be asked who could answer. One that
-// is bound already is no error; one that the host has for its own, on any
-// interface, is. An error with one does not stop the others.
+// BindAddr adds addresses to the interface index, each with the host prefix length and
+// the mark boundMetric. The kernel does not choose them as a source: IPv6 addresses are
+// deprecated (RFC 4862 section 5.5.4), and IPv4 addresses, for which Linux ignores that,
+// have the scope "host". An IPv6 address is usable at once, without duplicate address
+// detection, which its owner could answer. An address that is bound already is no error.
+// An address that the host has for itself, on any interface, is an error. The others are
+// bound in spite of it.
 func BindAddr(index int, ips ...netip.Addr) error {
 	return withNetlink(func(c *rtnl) error { return c.bind(index, ips) })
 }
@@ -48,7 +47,7 @@ func (c *rtnl) bind(index int, ips []netip.Addr) error {
 	for _, ip := range ips {
 		ip = plain(ip)
 		if m, ok := others[ip]; ok {
-			failed = errors.Join(failed, fmt.Errorf("bind %v to %s: the host has it for its own, as %v/%d on interface %d: expected an address of another host",
+			failed = errors.Join(failed, fmt.Errorf("bind %v to %s: the host itself has it as %v/%d on interface %d: expected an address of another host",
 				ip, link.Name, ip, m.PrefixLength, m.Index))
 			continue
 		}
@@ -56,7 +55,7 @@ func (c *rtnl) bind(index int, ips []netip.Addr) error {
 			continue
 		}
 		err := c.change(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, bound(index, link.Name, ip))
-		if err != nil && !errors.Is(err, unix.EEXIST) { // somebody was faster
+		if err != nil && !errors.Is(err, unix.EEXIST) { // another process did it first
 			failed = errors.Join(failed, fmt.Errorf("bind %v to %s: %w", ip, link.Name, err))
 		}
 		if c.broken != nil {
@@ -66,9 +65,9 @@ func (c *rtnl) bind(index int, ips []netip.Addr) error {
 	return failed
 }
 
-// obstacles sorts out what keeps an address from being bound to the interface
-// index: it is bound there, or it is the host's own. A link-local address means
-// another host on each interface.
+// obstacles returns the addresses that are bound to the interface index already, and
+// those that the host has for itself. A link-local address belongs to a different host on
+// each interface.
 func obstacles(have []rtnetlink.AddressMessage, index int) (ours, others map[netip.Addr]rtnetlink.AddressMessage) {
 	ours, others = make(map[netip.Addr]rtnetlink.AddressMessage), make(map[netip.Addr]rtnetlink.AddressMessage)
 	for _, m := range have {
@@ -84,9 +83,9 @@ func obstacles(have []rtnetlink.AddressMessage, index int) (ours, others map[net
 	return ours, others
 }
 
-// UnbindAddr takes addresses from the interface index that BindAddr gave it.
-// Others are left alone, and one that is gone already is no error. An error with
-// one does not stop the others.
+// UnbindAddr removes addresses from the interface index that BindAddr added. It does not
+// touch other addresses, and a missing one is no error. The others are removed in spite
+// of an error.
 func UnbindAddr(index int, ips ...netip.Addr) error {
 	return withNetlink(func(c *rtnl) error { return c.unbind(index, ips) })
 }
@@ -104,7 +103,7 @@ func (c *rtnl) unbind(index int, ips []netip.Addr) error {
 			continue
 		}
 		err := c.change(unix.RTM_DELADDR, 0, &m)
-		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // somebody was faster
+		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // another process did it first
 			failed = errors.Join(failed, fmt.Errorf("unbind %v from interface %d: %w", ip, index, err))
 		}
 		if c.broken != nil {
@@ -114,19 +113,19 @@ func (c *rtnl) unbind(index int, ips []netip.Addr) error {
 	return failed
 }
 
-// BoundAddrs returns the addresses that BindAddr gave to the interface index, in
-// this run of the program or another, sorted.
+// BoundAddrs returns the addresses that BindAddr added to the interface index, in this
+// run of the program or another, sorted.
 func BoundAddrs(index int) ([]netip.Addr, error) {
 	return allAddrs(func(m rtnetlink.AddressMessage) bool { return int(m.Index) == index && isBound(m) })
 }
 
-// HostAddrs returns the host's own addresses on all interfaces, those still
-// tentative included, sorted, each once: all but those of BindAddr.
+// HostAddrs returns the addresses of the host on all interfaces, also tentative ones,
+// without those of BindAddr. They are sorted and without duplicates.
 func HostAddrs() ([]netip.Addr, error) {
 	return allAddrs(func(m rtnetlink.AddressMessage) bool { return !isBound(m) })
 }
 
-// bound is the request for one address.
+// bound returns the request to add one address.
 func bound(index int, name string, ip netip.Addr) *lifetimeMessage {
 	m := &rtnetlink.AddressMessage{
 		Family: family(ip), PrefixLength: uint8(ip.BitLen()), Index: uint32(index),
@@ -143,15 +142,15 @@ func bound(index int, name string, ip netip.Addr) *lifetimeMessage {
 	return &lifetimeMessage{AddressMessage: m, preferred: 0, valid: forever}
 }
 
-// lifetimeMessage is an AddressMessage that carries the lifetimes too, in
-// seconds. rtnetlink only reads them.
+// lifetimeMessage is an AddressMessage with lifetimes in seconds, which rtnetlink cannot
+// write.
 type lifetimeMessage struct {
 	*rtnetlink.AddressMessage
 	preferred, valid uint32
 }
 
-// MarshalBinary appends struct ifa_cacheinfo; the times of creation and change
-// in it are the kernel's to say.
+// MarshalBinary appends a struct ifa_cacheinfo. The kernel sets the times of creation and
+// change in it.
 func (m *lifetimeMessage) MarshalBinary() ([]byte, error) {
 	b, err := m.AddressMessage.MarshalBinary()
 	if err != nil {
@@ -164,14 +163,14 @@ func (m *lifetimeMessage) MarshalBinary() ([]byte, error) {
 	return append(b, attr...), err
 }
 
-// isBound reports whether an address is one of BindAddr's.
+// isBound reports whether BindAddr added an address.
 func isBound(m rtnetlink.AddressMessage) bool {
 	ip, ok := localAddr(m)
 	return ok && m.Attributes.Priority == boundMetric && int(m.PrefixLength) == ip.BitLen()
 }
 
-// localAddr returns the host's address. On a point-to-point link there is the
-// peer's as well.
+// localAddr returns the address of the host. An address of a point-to-point link has that
+// of the peer too.
 func localAddr(m rtnetlink.AddressMessage) (netip.Addr, bool) {
 	if m.Attributes == nil {
 		return netip.Addr{}, false
@@ -194,8 +193,8 @@ func addrsOf(messages []rtnetlink.AddressMessage, wanted func(rtnetlink.AddressM
 	return slices.Compact(found)
 }
 
-// allAddrs asks the kernel for the addresses of all interfaces, and returns those
-// that are wanted.
+// allAddrs reads the addresses of all interfaces from the kernel and returns those that
+// are wanted.
 func allAddrs(wanted func(rtnetlink.AddressMessage) bool) (found []netip.Addr, err error) {
 	err = withNetlink(func(c *rtnl) error {
 		have, err := c.addresses()

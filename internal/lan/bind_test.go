@@ -78,7 +78,7 @@ func TestBindAddr(t *testing.T) {
 	if !ok || m.PrefixLength != 128 || m.Attributes.Flags&(flags|unix.IFA_F_TENTATIVE) != flags || m.Attributes.CacheInfo.Preferred != 0 {
 		t.Errorf("the kernel has %+v %+v", m, m.Attributes)
 	}
-	if diff := cmp.Diff(before, network(), comparable, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(before, network(), compareAddr, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("the network, before and after:\n%s", diff)
 	}
 	if got := hostAddrs(); !slices.Equal(got, own) {

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checksum returns the Internet checksum (RFC 1071) of b, on top of the partial
-// sum start. Over data that carries a right checksum the result is 0.
+// checksum returns the Internet checksum (RFC 1071) of b, on top of the partial sum
+// start. Over data with a correct checksum the result is 0.
 func checksum(b []byte, start uint64) uint16 {
 	sum := start
-	for ; len(b) >= 4; b = b[4:] { // two at a time come to the same, once the carries are folded in
+	for ; len(b) >= 4; b = b[4:] { // two words at a time: the result is the same once the carries are folded in
 		sum += uint64(be32(b))
 	}
 	if len(b) >= 2 {
@@ -27,9 +27,9 @@ func checksum(b []byte, start uint64) uint16 {
 	return ^uint16(sum)
 }
 
-// pseudoHeader returns the partial sum of the pseudo-header of an upper-layer
-// packet of length octets (RFC 768; RFC 8200, section 8.1). Both families lead
-// to the same sum: the fields differ in width, not in value.
+// pseudoHeader returns the partial sum of the pseudo-header of an upper-layer packet of
+// length octets (RFC 768; RFC 8200 section 8.1). The sum is the same for both families:
+// their fields differ in width, not in value.
 func pseudoHeader(from, to netip.Addr, protocol byte, length int) uint64 {
 	return addressSum(from) + addressSum(to) + uint64(protocol) + uint64(length)
 }
@@ -47,8 +47,8 @@ func addressSum(ip netip.Addr) uint64 {
 	return sum
 }
 
-// setChecksum sets the checksum of the upper-layer packet b, which is whole and
-// goes from and to these addresses. protocol is one that this package knows.
+// setChecksum sets the checksum of the whole upper-layer packet b between these
+// addresses. protocol is TCP, UDP, ICMP or ICMPv6.
 func setChecksum(b []byte, protocol byte, from, to netip.Addr) {
 	start := pseudoHeader(from, to, protocol, len(b))
 	at := 2 // ICMP and ICMPv6
@@ -63,7 +63,7 @@ func setChecksum(b []byte, protocol byte, from, to netip.Addr) {
 	b[at], b[at+1] = 0, 0
 	sum := checksum(b, start)
 	if sum == 0 && protocol == unix.IPPROTO_UDP {
-		sum = 0xffff // 0 would mean that there is none (RFC 768)
+		sum = 0xffff // 0 means no checksum (RFC 768)
 	}
 	binary.BigEndian.PutUint16(b[at:], sum)
 }

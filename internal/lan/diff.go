@@ -2,29 +2,31 @@ package lan
 
 import "slices"
 
-// Outlook is what the kernel says of an interface and its network at one moment.
-type Outlook struct {
+// Observation is the state of an interface and its network at one moment, as the kernel
+// reports it.
+type Observation struct {
 	Status  Status // no index: there is no such interface
 	Network Network
 }
 
-// Course is what a change asks for.
-type Course struct {
-	Fault     string // why there is no work to be done on the interface; empty: there is
-	Reopen    bool   // the sockets belong to an interface that is no more as it was
-	Readdress bool   // we have other addresses
-	Restore   bool   // the kernel may have forgotten what it was told for us
-	Announce  bool   // the LAN may have forgotten our claims
+// Update is the set of acts that a change of the interface requires.
+type Update struct {
+	Fault     string // why the interface is unusable; empty: it is usable
+	Reopen    bool   // open new sockets: the interface is another
+	Readdress bool   // the own addresses have changed
+	Restore   bool   // configure the kernel again: it may have lost addresses and neighbors
+	Announce  bool   // announce the claims again: the LAN may have lost them
 }
 
-// Diff compares the interface as it is with what its sockets were opened with and
-// what was acted upon last, and with the kernel's news of it.
-func Diff(is Outlook, opened Status, known Network, news Change, wasOut bool) Course {
-	c := Course{Fault: is.Fault()}
+// Diff compares the present state of the interface with the status at the opening of its
+// sockets, with the network of the last comparison, and with the change that the kernel
+// reported.
+func Diff(is Observation, opened Status, known Network, news Change, wasOut bool) Update {
+	c := Update{Fault: is.Fault()}
 	if c.Fault != "" {
 		return c
 	}
-	opened.Up, opened.Carrier = true, true // or there would be a fault
+	opened.Up, opened.Carrier = true, true // otherwise c has a fault
 	c.Reopen = is.Status != opened
 	c.Readdress = !slices.Equal(is.Network.Prefixes, known.Prefixes)
 	c.Announce = wasOut || news.LinkLost || c.Reopen
@@ -32,8 +34,8 @@ func Diff(is Outlook, opened Status, known Network, news Change, wasOut bool) Co
 	return c
 }
 
-// Fault returns why there is no work to be done on the interface, or nothing.
-func (o Outlook) Fault() string {
+// Fault returns why the interface is unusable, or an empty string.
+func (o Observation) Fault() string {
 	switch {
 	case o.Status.Index == 0:
 		return "is gone"
@@ -43,7 +45,7 @@ func (o Outlook) Fault() string {
 	return o.Status.Fault()
 }
 
-// Fault returns why no frame can be sent on an interface, or nothing.
+// Fault returns why no frame can be sent on the interface, or an empty string.
 func (s Status) Fault() string {
 	switch {
 	case !s.Up:

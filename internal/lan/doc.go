@@ -1,9 +1,8 @@
-// Package lan knows one network interface: its packet sockets and the kernel
-// filters in front of them, how frames are taken apart, put together (ARP,
-// neighbour discovery, magic packets, probes of services) and sent on to another
-// host, and what the kernel knows of the network behind it (addresses, gateways,
-// neighbours).
+// Package lan works on one network interface. It has the packet sockets and their kernel
+// filters, parses and builds frames (ARP, neighbor discovery, magic packets, probes of
+// services), forwards packets to another host, and reads from the kernel the network
+// behind the interface: addresses, routes, neighbors.
 //
-// It knows nothing of machines' lives or of claims: a Packet says what a frame
-// is, not what it means.
+// The package has no notion of a machine's state or of a claim: a Packet holds what a
+// frame contains, not what it means.
 package lan

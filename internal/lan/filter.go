@@ -1,29 +1,31 @@
 package lan
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// Interest is what one interface's reader wants to see, besides ARP and
-// neighbour discovery, which it always sees.
+// Interest is what the reader of one interface receives besides ARP and neighbor
+// discovery, which it always receives.
 //
-// The kernel drops everything else, and never drops what is wanted. What it lets
-// through may be a little more: it compares 31 bits of an address, so the reader
-// checks the whole. A set too large for a kernel filter (some 3,000 entries in
-// all) costs CPU time, not packets: the filter then passes every packet of that
-// family that is not for one of Own, or every frame if it was the MACs.
+// The kernel filter drops the rest, and never a wanted frame. It may pass other frames:
+// it compares 31 bits of an address, so the reader compares again. A set that is too
+// large for a kernel filter (some 3,000 entries in all) costs CPU time, not packets: the
+// filter then passes every packet of the family that is not for one of Own, or every
+// frame if the set was MACs.
 type Interest struct {
-	Own   []netip.Addr  // the host's own addresses: packets for them are not wanted, even if in Addrs
-	MACs  []machine.MAC // IP packets from these machines are wanted, wherever they go
-	Addrs []netip.Addr  // packets for these addresses are wanted
-	Sent  []netip.Addr  // of what the host itself sends, packets for these are (see Outgoing)
+	Own   []netip.Addr // the addresses of the host: packets to them are not wanted, even if in Addrs
+	MACs  []ether.MAC  // IP packets from these machines are wanted, to any destination
+	Addrs []netip.Addr // packets to these addresses are wanted
+	Sent  []netip.Addr // packets of the host itself to these addresses are wanted (see Outgoing)
 }
 
 // Offsets in an untagged frame.
@@ -40,28 +42,28 @@ const (
 
 const (
 	maxInstructions = 4096 // BPF_MAXINSNS of linux/bpf_common.h
-	maxOwn          = 32   // own addresses that the filter looks at; more only cost CPU time
+	maxOwn          = 32   // own addresses in the filter; more cost CPU time only
 )
 
-// sets are what a program wants, in the form that it compares: sorted keys, and
-// which of the sets were given up because they are too large.
+// sets are the sets of an Interest as sorted keys, and which of them are left out because
+// they are too large.
 type sets struct {
 	own4                 []uint32
 	own6                 [][4]uint32
 	macs, addrs4, addrs6 []uint32
 	anyMAC, any4, any6   bool
 
-	// Of frames that the host itself sends, where only IP packets are wanted;
-	// otherwise of frames that it receives.
+	// For frames that the host itself sends, of which only IP packets are wanted.
+	// Otherwise for frames that it receives.
 	outgoing bool
 }
 
-// prologue drops what is not of the right direction. This needs the kernel's
-// ancillary data, so this part cannot run in the VM of package bpf.
+// prologue drops frames of the wrong direction. It uses ancillary data of the kernel, so
+// the VM of package bpf cannot run it.
 func (s *sets) prologue() []bpf.Instruction {
-	// A frame that was flooded to us, but is for the address of another host, has the
-	// type PACKET_OTHERHOST, and a NIC would not have shown it to the host. Those
-	// above it, PACKET_OUTGOING first, are not from the network.
+	// A flooded frame to the address of another host has the type PACKET_OTHERHOST: a
+	// NIC without promiscuous mode drops it. The types above it, PACKET_OUTGOING first,
+	// are not from the network.
 	direction := []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 4},
@@ -75,8 +77,8 @@ func (s *sets) prologue() []bpf.Instruction {
 		}
 	}
 	return append(direction,
-		// The kernel takes a VLAN tag out of the frame before we see it. With
-		// VID 0 it is a priority tag; any other is a VLAN interface's.
+		// The kernel removes a VLAN tag from the frame. VID 0 is a priority tag, and
+		// any other VID belongs to a VLAN interface.
 		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 3},
 		bpf.LoadExtension{Num: bpf.ExtVLANTag},
@@ -85,8 +87,8 @@ func (s *sets) prologue() []bpf.Instruction {
 	)
 }
 
-// program returns the kernel filter for s, of at most limit instructions, and
-// whether it had to give up a set for that.
+// program returns the kernel filter for s with at most limit instructions. whole is false
+// if a set is left out for that.
 func (s sets) program(limit int) (program []bpf.RawInstruction, whole bool, err error) {
 	prologue := s.prologue()
 	body, whole := s.body(limit - len(prologue))
@@ -97,10 +99,9 @@ func (s sets) program(limit int) (program []bpf.RawInstruction, whole bool, err 
 	return program, whole, nil
 }
 
-// body returns the part of the filter that looks at the frame itself, in at most
-// limit instructions if that can be had by giving up sets: addresses first, the
-// larger family before the smaller, since the MACs' stage guards the rest of the
-// host's traffic.
+// body returns the part of the filter that examines the frame itself. To keep to limit
+// instructions it leaves out sets: addresses first, the larger family before the smaller,
+// because the stage of the MACs guards the other traffic of the host.
 func (s sets) body(limit int) (code []bpf.Instruction, whole bool) {
 	for {
 		code := s.assemble()
@@ -130,8 +131,8 @@ func (s *sets) assemble() []bpf.Instruction {
 		a.drop()
 		return a.code
 	}
-	// Of other types a machine's network card sends frames by itself (LLDP, LACP,
-	// EAPOL), whatever the machine does.
+	// A network card may send frames of other types by itself (LLDP, LACP,
+	// EAPOL) while its machine sleeps.
 	a.emit(
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipTrue: 5},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IPV6, SkipTrue: 4},
@@ -156,8 +157,8 @@ func (s *sets) assemble() []bpf.Instruction {
 	return a.code
 }
 
-// stage runs body on frames of etherType, which is in register A, and drops what
-// it does not accept. Other frames pass over it.
+// stage runs body on frames of etherType, which is in register A, and drops what body
+// does not accept. Other frames skip it.
 func (a *assembler) stage(etherType uint32, body func(*assembler)) {
 	a.emit(bpf.JumpIf{Cond: bpf.JumpEqual, Val: etherType, SkipTrue: 1})
 	next := a.jump()
@@ -166,13 +167,13 @@ func (a *assembler) stage(etherType uint32, body func(*assembler)) {
 	a.land(next)
 }
 
-// stage4 wants the destinations of addrs4.
+// stage4 accepts packets to addrs4.
 func (s *sets) stage4(a *assembler) {
 	if len(s.addrs4) == 0 && !s.any4 {
 		return
 	}
 	a.emit(bpf.LoadAbsolute{Off: offDst4, Size: 4})
-	// A leaf is as quick as looking for our own addresses first.
+	// For one leaf a search is as fast as a test for own addresses.
 	if s.any4 || len(s.addrs4) > leafKeys {
 		for _, own := range s.own4 {
 			a.emit(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: own, SkipTrue: 1})
@@ -187,7 +188,7 @@ func (s *sets) stage4(a *assembler) {
 	a.search(s.addrs4)
 }
 
-// stage6 wants solicitations, advertisements and the destinations of addrs6.
+// stage6 accepts solicitations, advertisements and packets to addrs6.
 func (s *sets) stage6(a *assembler) {
 	a.emit(
 		bpf.LoadAbsolute{Off: offNext6, Size: 1},
@@ -200,7 +201,7 @@ func (s *sets) stage6(a *assembler) {
 	s.destinations6(a)
 }
 
-// destinations6 wants the destinations of addrs6.
+// destinations6 accepts packets to addrs6.
 func (s *sets) destinations6(a *assembler) {
 	if len(s.addrs6) == 0 && !s.any6 {
 		return
@@ -221,10 +222,10 @@ func (s *sets) destinations6(a *assembler) {
 	a.search(s.addrs6)
 }
 
-// dropDst6 drops packets for one IPv6 address. It compares all of it: fe80::1
-// and 2001:db8::1 have the same low half, and one may be ours, the other claimed.
+// dropDst6 drops packets to one IPv6 address. It compares all 128 bits: fe80::1 and
+// 2001:db8::1 have the same low half, and one may be an own address, the other claimed.
 func (a *assembler) dropDst6(ip [4]uint32) {
-	for i := 3; i >= 0; i-- { // the low half differs first
+	for i := 3; i >= 0; i-- { // the low half differs most often
 		a.emit(
 			bpf.LoadAbsolute{Off: offDst6 + uint32(i)*4, Size: 4},
 			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: ip[i], SkipTrue: uint8(2*i + 1)},
@@ -233,8 +234,8 @@ func (a *assembler) dropDst6(ip [4]uint32) {
 	a.drop()
 }
 
-// stageTag passes what still has a priority tag inside the frame: the kernel has
-// taken one tag out already, so this is too rare to look further.
+// stageTag accepts frames with a second priority tag: the kernel has removed the first
+// one, so they are too rare to examine further.
 func stageTag(a *assembler) {
 	a.emit(
 		bpf.LoadAbsolute{Off: offTag, Size: 2},
@@ -242,3 +243,53 @@ func stageTag(a *assembler) {
 	)
 	a.accept()
 }
+
+// sets returns the sets of in as keys without duplicates.
+func (in Interest) sets() (s sets) {
+	own := make(map[netip.Addr]bool, len(in.Own))
+	for _, ip := range in.Own {
+		ip = plain(ip)
+		own[ip] = true
+		switch {
+		case ip.Is4() && len(s.own4) < maxOwn:
+			b := ip.As4()
+			s.own4 = append(s.own4, binary.BigEndian.Uint32(b[:]))
+		case ip.Is6() && len(s.own6) < maxOwn:
+			s.own6 = append(s.own6, words(ip))
+		}
+	}
+	for _, mac := range in.MACs {
+		s.macs = append(s.macs, macKey(mac))
+	}
+	for _, ip := range in.Addrs {
+		ip = plain(ip)
+		switch {
+		case own[ip]:
+		case ip.Is4():
+			s.addrs4 = append(s.addrs4, addrKey(ip))
+		case ip.Is6():
+			s.addrs6 = append(s.addrs6, addrKey(ip))
+		}
+	}
+	for _, keys := range []*[]uint32{&s.macs, &s.addrs4, &s.addrs6} {
+		slices.Sort(*keys)
+		*keys = slices.Compact(*keys)
+	}
+	return s
+}
+
+// plain returns ip as it appears in a packet.
+func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
+
+// words returns the 32-bit words of an IPv6 address.
+func words(ip netip.Addr) (w [4]uint32) {
+	b := ip.As16()
+	for i := range w {
+		w[i] = binary.BigEndian.Uint32(b[4*i:])
+	}
+	return w
+}
+
+// macKey and addrKey return the low 31 bits of an address.
+func macKey(mac ether.MAC) uint32  { return binary.BigEndian.Uint32(mac[2:]) & keyMask }
+func addrKey(ip netip.Addr) uint32 { b := ip.As16(); return binary.BigEndian.Uint32(b[12:]) & keyMask }

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // link is a porter that reads, and a client that sends it any frame.
@@ -49,7 +50,7 @@ func (l *link) read() {
 // A last frame, which always passes, tells that no more will come.
 func (l *link) through(frames ...[]byte) []string {
 	l.tb.Helper()
-	last := named("last", ether(0x0806, arpBody(1)...))
+	last := named("last", ethernetFrame(0x0806, arpBody(1)...))
 	for _, frame := range append(frames, last) {
 		if err := l.client.Send(frame); err != nil {
 			l.tb.Fatal(err)
@@ -66,15 +67,15 @@ func (l *link) through(frames ...[]byte) []string {
 }
 
 // from and dst change the Ethernet addresses of a frame.
-func from(mac machine.MAC, frame []byte) []byte { return with(frame, 6, mac[:]...) }
-func dst(mac machine.MAC, frame []byte) []byte  { return with(frame, 0, mac[:]...) }
+func from(mac ether.MAC, frame []byte) []byte { return with(frame, 6, mac[:]...) }
+func dst(mac ether.MAC, frame []byte) []byte  { return with(frame, 0, mac[:]...) }
 
 // TestKernelFilter runs the whole filter, with its prologue, in the kernel.
 func TestKernelFilter(t *testing.T) {
 	l := newLink(t)
 	frames := [][]byte{
-		named("arp", ether(0x0806, arpBody(1)...)),
-		named("arp to all", dst(machine.Broadcast, ether(0x0806, arpBody(1)...))),
+		named("arp", ethernetFrame(0x0806, arpBody(1)...)),
+		named("arp to all", dst(ether.Broadcast, ethernetFrame(0x0806, arpBody(1)...))),
 		named("solicitation", question().frame(t)),
 		named("advertisement", advice().frame(t)),
 		named("syn to sleepy4", to(sleepy4)),
@@ -82,15 +83,15 @@ func TestKernelFilter(t *testing.T) {
 		named("syn to us", to(porter4)),
 		named("syn to us6", to(porter6)),
 		named("from sleepy", from(sleepyMAC, to(porter4))),
-		named("from sleepy, lldp", from(sleepyMAC, ether(0x88cc, 1, 2, 3))),
-		named("lldp", ether(0x88cc, 1, 2, 3)),
-		named("flooded arp", dst(sleepyMAC, ether(0x0806, arpBody(1)...))),
+		named("from sleepy, lldp", from(sleepyMAC, ethernetFrame(0x88cc, 1, 2, 3))),
+		named("lldp", ethernetFrame(0x88cc, 1, 2, 3)),
+		named("flooded arp", dst(sleepyMAC, ethernetFrame(0x0806, arpBody(1)...))),
 		named("flooded syn", dst(clientMAC, to(sleepy4))),
 		named("flooded from sleepy", dst(clientMAC, from(sleepyMAC, to(sleepy4)))),
-		named("other vlan, arp", tagged(ether(0x0806, arpBody(1)...), 6)),
+		named("other vlan, arp", tagged(ethernetFrame(0x0806, arpBody(1)...), 6)),
 		named("other vlan, syn", tagged(to(sleepy4), 0x800)),
 		named("other vlan, from sleepy", tagged(from(sleepyMAC, to(sleepy4)), 5)),
-		named("priority tag, arp", tagged(ether(0x0806, arpBody(1)...), 0xe000)),
+		named("priority tag, arp", tagged(ethernetFrame(0x0806, arpBody(1)...), 0xe000)),
 		named("priority tag, syn", tagged(to(sleepy4), 0xe000)),
 		named("priority tag, syn to us", tagged(to(porter4), 0xe000)),
 	}
@@ -102,7 +103,7 @@ func TestKernelFilter(t *testing.T) {
 	}{
 		{"before the first interest", nil, always},
 		{"all interests", &lan.Interest{
-			Own: []netip.Addr{porter4, porter6}, MACs: []machine.MAC{sleepyMAC}, Addrs: []netip.Addr{sleepy4, sleepy6},
+			Own: []netip.Addr{porter4, porter6}, MACs: []ether.MAC{sleepyMAC}, Addrs: []netip.Addr{sleepy4, sleepy6},
 		}, []string{
 			"arp", "arp to all", "solicitation", "advertisement", "syn to sleepy4", "syn to sleepy6",
 			"from sleepy", "priority tag, arp", "priority tag, syn",
@@ -178,19 +179,19 @@ func TestTooManyMachinesForAFilter(t *testing.T) {
 
 func TestRejectedFramesAreCounted(t *testing.T) {
 	l := newLink(t)
-	if err := l.porter.SetInterest(lan.Interest{MACs: []machine.MAC{clientMAC}}); err != nil {
+	if err := l.porter.SetInterest(lan.Interest{MACs: []ether.MAC{clientMAC}}); err != nil {
 		t.Fatal(err)
 	}
 	bad := question()
 	bad.hopLimit = 64
 	got := l.through(
-		named("a", ether(0x0806, arpBody(9)...)), named("b", ether(0x0806, arpBody(3)...)),
+		named("a", ethernetFrame(0x0806, arpBody(9)...)), named("b", ethernetFrame(0x0806, arpBody(3)...)),
 		named("c", bad.frame(t)),
-		named("d", ether(0x0800, with(packet4(6, tcp(2)), 0, 0x44)...)),
-		ether(0x0806, arpBody(1)[:20]...),
+		named("d", ethernetFrame(0x0800, with(packet4(6, tcp(2)), 0, 0x44)...)),
+		ethernetFrame(0x0806, arpBody(1)[:20]...),
 		// The kernel takes the outer tag away.
-		named("e", tagged(tagged(ether(0x0806, arpBody(1)...), 7), 0)),
-		named("good", ether(0x0806, arpBody(1)...)),
+		named("e", tagged(tagged(ethernetFrame(0x0806, arpBody(1)...), 7), 0)),
+		named("good", ethernetFrame(0x0806, arpBody(1)...)),
 	)
 	if diff := cmp.Diff([]string{"good"}, got); diff != "" {
 		t.Errorf("frames that came through (-want +got):\n%s", diff)
@@ -204,10 +205,10 @@ func TestRejectedFramesAreCounted(t *testing.T) {
 // The porter must not take its own frames for those of another host.
 func TestOwnFramesAreNotSeen(t *testing.T) {
 	l := newLink(t)
-	if err := l.porter.SetInterest(lan.Interest{MACs: []machine.MAC{porterMAC}, Addrs: []netip.Addr{sleepy4}}); err != nil {
+	if err := l.porter.SetInterest(lan.Interest{MACs: []ether.MAC{porterMAC}, Addrs: []netip.Addr{sleepy4}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, frame := range [][]byte{named("own", ether(0x0806, arpBody(1)...)), named("own", from(porterMAC, to(sleepy4)))} {
+	for _, frame := range [][]byte{named("own", ethernetFrame(0x0806, arpBody(1)...)), named("own", from(porterMAC, to(sleepy4)))} {
 		if err := l.porter.Send(frame); err != nil {
 			t.Fatal(err)
 		}

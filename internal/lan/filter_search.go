@@ -3,22 +3,23 @@ package lan
 import "golang.org/x/net/bpf"
 
 const (
-	wholeFrame = 0x40000 // octets to pass up: more than any frame has
+	wholeFrame = 0x40000 // octets of the frame to deliver: more than any frame has
 
-	// Comparing one by one beats another step of the search up to about here.
+	// Up to about this number a linear search is faster than another step of the binary
+	// search.
 	leafKeys = 16
 
 	// The largest conditional jump of a classic BPF instruction.
 	maxBranch = 255
 
-	// The kernel sign-extends the constant of a comparison, and for keys with the
-	// top bit set spends a second instruction to undo that. Without the bit a key
-	// costs half the kernel memory, of which some kernels allow a socket only 20
-	// KiB, and hardly ever matches one address more.
+	// The kernel sign-extends the constant of a comparison, and needs a second
+	// instruction to undo that for keys with the top bit set. Without that bit a key
+	// takes half the kernel memory, of which some kernels allow a socket only 20 KiB,
+	// and few additional addresses match.
 	keyMask = 0x7fffffff
 )
 
-// assembler collects a program.
+// assembler collects the instructions of a program.
 type assembler struct {
 	code []bpf.Instruction
 }
@@ -29,21 +30,21 @@ func (a *assembler) emit(ins ...bpf.Instruction) { a.code = append(a.code, ins..
 func (a *assembler) accept() { a.emit(bpf.RetConstant{Val: wholeFrame}) }
 func (a *assembler) drop()   { a.emit(bpf.RetConstant{Val: 0}) }
 
-// jump emits a jump whose target is not known yet; land sets it.
+// jump emits a jump whose target land sets.
 func (a *assembler) jump() int {
 	a.emit(bpf.Jump{})
 	return len(a.code) - 1
 }
 
-// land makes the jumps lead to the next instruction.
+// land sets the target of the jumps to the next instruction.
 func (a *assembler) land(jumps ...int) {
 	for _, at := range jumps {
 		a.code[at] = bpf.Jump{Skip: uint32(len(a.code) - at - 1)}
 	}
 }
 
-// search accepts the frame if register A, already masked, is one of keys, which
-// are sorted and without duplicates. Otherwise the program goes on after it.
+// search accepts the frame if the masked register A is one of keys, which are sorted and
+// without duplicates. Otherwise the program continues.
 func (a *assembler) search(keys []uint32) {
 	if len(keys) == 0 {
 		return
@@ -53,8 +54,8 @@ func (a *assembler) search(keys []uint32) {
 	a.land(misses...)
 }
 
-// subtree searches keys by halves, cut so that every leaf but one is full, and
-// notes the jumps for a key that is not there.
+// subtree searches keys by halves, cut so that every leaf but one is full, and notes the
+// jumps for a key that is absent.
 func (a *assembler) subtree(keys []uint32, misses *[]int) {
 	if len(keys) <= leafKeys {
 		a.leaf(keys, misses)
@@ -81,7 +82,7 @@ func (a *assembler) subtree(keys []uint32, misses *[]int) {
 	a.subtree(keys[cut:], misses)
 }
 
-// leaf compares one by one, with an accept of its own within reach.
+// leaf compares the keys one by one, and has its own accept within reach of the jumps.
 func (a *assembler) leaf(keys []uint32, misses *[]int) {
 	for i, key := range keys {
 		a.emit(bpf.JumpIf{Cond: bpf.JumpEqual, Val: key, SkipTrue: uint8(len(keys) - i)})

@@ -7,11 +7,12 @@ import (
 	"slices"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/net/bpf"
 	"pgregory.net/rapid"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // low returns the 31 bits of an address that the kernel filter compares.
@@ -29,9 +30,9 @@ func wanted(in lan.Interest, frame []byte) (must, may bool) {
 	if !slices.Contains([]uint16{0x0800, 0x0806, 0x86dd, 0x8100}, etherType) {
 		return false, false
 	}
-	source := machine.MAC(frame[6:12])
+	source := ether.MAC(frame[6:12])
 	must = slices.Contains(in.MACs, source)
-	may = slices.ContainsFunc(in.MACs, func(m machine.MAC) bool { return low(m[:]) == low(source[:]) })
+	may = slices.ContainsFunc(in.MACs, func(m ether.MAC) bool { return low(m[:]) == low(source[:]) })
 	at, length := 0, 0
 	switch {
 	case etherType == 0x0806:
@@ -102,10 +103,10 @@ func drawAddr(t *rapid.T) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 14: byte(number >> 8), 15: byte(number)})
 }
 
-func drawNearMAC(t *rapid.T) machine.MAC {
+func drawNearMAC(t *rapid.T) ether.MAC {
 	number := rapid.Uint16Range(0, 400).Draw(t, "number")
 	high := rapid.SampledFrom([]byte{0x00, 0x80}).Draw(t, "high")
-	return machine.MAC{2, rapid.ByteRange(0, 1).Draw(t, "vendor"), high, 0, byte(number >> 8), byte(number)}
+	return ether.MAC{2, rapid.ByteRange(0, 1).Draw(t, "vendor"), high, 0, byte(number >> 8), byte(number)}
 }
 
 func drawFrame(t *rapid.T) []byte {
@@ -116,9 +117,9 @@ func drawFrame(t *rapid.T) []byte {
 	if to.Is4() {
 		body := packet4(protocol, payload)
 		copy(body[16:], to.AsSlice())
-		frame = ether(0x0800, body...)
+		frame = ethernetFrame(0x0800, body...)
 	} else {
-		frame = ether(0x86dd, packet6(client6, to, protocol, 255, payload)...)
+		frame = ethernetFrame(0x86dd, packet6(client6, to, protocol, 255, payload)...)
 	}
 	copy(frame[6:], source[:])
 	switch rapid.IntRange(0, 9).Draw(t, "form") {
@@ -199,7 +200,7 @@ func crowd(n int) lan.Interest {
 	in := lan.Interest{Own: []netip.Addr{porter4, porter6}}
 	for i := range n {
 		h := uint32(i+1) * 2654435761 // spreads consecutive numbers over 32 bits
-		mac := machine.MAC{0x52, 0x54, byte(h >> 24), byte(h >> 16), byte(h >> 8), byte(h)}
+		mac := ether.MAC{0x52, 0x54, byte(h >> 24), byte(h >> 16), byte(h >> 8), byte(h)}
 		in.MACs = append(in.MACs, mac)
 		in.Addrs = append(in.Addrs,
 			netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}),
@@ -251,11 +252,11 @@ func TestFilterOfACrowd(t *testing.T) {
 // to builds a SYN to ip.
 func to(ip netip.Addr) []byte {
 	if ip.Is6() {
-		return ether(0x86dd, packet6(client6, ip, 6, 64, tcp(2))...)
+		return ethernetFrame(0x86dd, packet6(client6, ip, 6, 64, tcp(2))...)
 	}
 	body := packet4(6, tcp(2))
 	copy(body[16:], ip.AsSlice())
-	return ether(0x0800, body...)
+	return ethernetFrame(0x0800, body...)
 }
 
 // An own address and a claimed one often have the same low half.

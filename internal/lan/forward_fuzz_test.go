@@ -15,12 +15,12 @@ func FuzzForward(f *testing.F) {
 	text := strings.Repeat("words", 300)
 	for _, frame := range [][]byte{
 		to(sleepy4), to(sleepy6), unreachable4(lost4()), unreachable6(lost6()), question().frame(f),
-		ether(0x0800, packet4(6, data(0x99, 1, 2, text))...), tagged(ether(0x86dd, extended6(6, data(0x19, 1, 2, text))...), 0),
-		ether(0x0800, options4(packet4(17, udp(9)), 12)...), ether(0x0800, packet4(1, echo(8))...),
-		ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2000)...), ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
-		ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), data(0x10, 1, 2, text))...),
-		ether(0x86dd, extended6(43, with(extension(6, 8), 3, 1), tcp(2))...),
-		ether(0x0800, with(options4(packet4(6, tcp(2)), 8), 20, 1, 131, 7, 4)...),
+		ethernetFrame(0x0800, packet4(6, data(0x99, 1, 2, text))...), tagged(ethernetFrame(0x86dd, extended6(6, data(0x19, 1, 2, text))...), 0),
+		ethernetFrame(0x0800, options4(packet4(17, udp(9)), 12)...), ethernetFrame(0x0800, packet4(1, echo(8))...),
+		ethernetFrame(0x0800, fragment4(packet4(6, tcp(2)), 0x2000)...), ethernetFrame(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
+		ethernetFrame(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), data(0x10, 1, 2, text))...),
+		ethernetFrame(0x86dd, extended6(43, with(extension(6, 8), 3, 1), tcp(2))...),
+		ethernetFrame(0x0800, with(options4(packet4(6, tcp(2)), 8), 20, 1, 131, 7, 4)...),
 	} {
 		f.Add(frame, uint16(300))
 	}

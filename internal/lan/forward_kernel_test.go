@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 var (
@@ -30,7 +30,7 @@ type relay struct {
 func newRelay(tb testing.TB) *relay {
 	porter, client := neighbors(tb)
 	r := &relay{client: client, machine: newNamespace(tb)}
-	cable(porter, "porter1", machine.MAC{2, 0, 0, 0, 1, 1}, r.machine, "sleepy0", sleepyMAC)
+	cable(porter, "porter1", ether.MAC{2, 0, 0, 0, 1, 1}, r.machine, "sleepy0", sleepyMAC)
 	porter.setUp("porter1", true)
 	r.machine.setUp("sleepy0", true)
 	porter.address("porter1", "192.168.8.1/24", 0)
@@ -49,7 +49,7 @@ func newRelay(tb testing.TB) *relay {
 
 // pass answers on in for the addresses of the host dst, and forwards what comes
 // for them. What is too large for it is left to the sender's next attempt.
-func (r *relay) pass(tb testing.TB, in, out *lan.Interface, dst machine.MAC, addrs []netip.Addr) {
+func (r *relay) pass(tb testing.TB, in, out *lan.Interface, dst ether.MAC, addrs []netip.Addr) {
 	tb.Helper()
 	if err := in.SetInterest(lan.Interest{Addrs: addrs}); err != nil {
 		tb.Fatal(err)

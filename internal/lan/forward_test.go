@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // forward returns what becomes of frame on its way from the porter to sleepyMAC,
@@ -66,36 +67,36 @@ func TestForward(t *testing.T) {
 		frame []byte
 		want  []byte
 	}{
-		{"syn", ether(v4, syn4...), arrival(v4, syn4)},
-		{"syn, unfinished", ether(v4, unfinished(packet4(6, tcp(2)), 6, 20)...), arrival(v4, syn4)},
-		{"ipv6 syn, unfinished", ether(v6, unfinished(extended6(6, tcp(2)), 6, 40)...), arrival(v6, syn6)},
-		{"header checksum damaged", ether(v4, with(syn4, 10, 9, 9)...), arrival(v4, with(syn4, 10, 9, 9))},
-		{"a trailer", ether(v4, append(bytes.Clone(long4), "trailer"...)...), arrival(v4, long4)},
-		{"padding that says something", ether(v4, append(bytes.Clone(syn4), "secret"...)...), arrival(v4, syn4)},
-		{"priority tag", tagged(ether(v4, unfinished(long4, 6, 20)...), 0xe000), arrival(v4, long4)},
-		{"priority tag, ipv6, short", tagged(ether(v6, syn6...), 0x2000), arrival(v6, syn6)},
-		{"udp", ether(v4, unfinished(packet4(17, udp(5)), 17, 20)...), arrival(v4, udp4)},
-		{"udp without a checksum", ether(v4, noSum...), arrival(v4, noSum)},
-		{"udp, the checksum comes out as 0", ether(v4, unfinished(zero, 17, 20)...), arrival(v4, headed(with(zero, 26, 0xff, 0xff)))},
-		{"udp, less than the packet holds", ether(v4, headed(with(longer, 26, 5, 5))...), arrival(v4, headed(longer))},
-		{"ipv6 udp, unfinished", ether(v6, unfinished(extended6(17, udp(5)), 17, 40)...), arrival(v6, udp6)},
-		{"ipv6 udp without a checksum", ether(v6, with(udp6, 46, 0, 0)...), arrival(v6, udp6)},
-		{"echo request", ether(v4, with(ping4, 22, 0, 0)...), arrival(v4, ping4)},
-		{"ipv6 echo request", ether(v6, with(ping6, 42, 0, 0)...), arrival(v6, ping6)},
-		{"port unreachable", ether(v4, headed(unreachable4(lost4())[14:])...), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
+		{"syn", ethernetFrame(v4, syn4...), arrival(v4, syn4)},
+		{"syn, unfinished", ethernetFrame(v4, unfinished(packet4(6, tcp(2)), 6, 20)...), arrival(v4, syn4)},
+		{"ipv6 syn, unfinished", ethernetFrame(v6, unfinished(extended6(6, tcp(2)), 6, 40)...), arrival(v6, syn6)},
+		{"header checksum damaged", ethernetFrame(v4, with(syn4, 10, 9, 9)...), arrival(v4, with(syn4, 10, 9, 9))},
+		{"a trailer", ethernetFrame(v4, append(bytes.Clone(long4), "trailer"...)...), arrival(v4, long4)},
+		{"padding that says something", ethernetFrame(v4, append(bytes.Clone(syn4), "secret"...)...), arrival(v4, syn4)},
+		{"priority tag", tagged(ethernetFrame(v4, unfinished(long4, 6, 20)...), 0xe000), arrival(v4, long4)},
+		{"priority tag, ipv6, short", tagged(ethernetFrame(v6, syn6...), 0x2000), arrival(v6, syn6)},
+		{"udp", ethernetFrame(v4, unfinished(packet4(17, udp(5)), 17, 20)...), arrival(v4, udp4)},
+		{"udp without a checksum", ethernetFrame(v4, noSum...), arrival(v4, noSum)},
+		{"udp, the checksum comes out as 0", ethernetFrame(v4, unfinished(zero, 17, 20)...), arrival(v4, headed(with(zero, 26, 0xff, 0xff)))},
+		{"udp, less than the packet holds", ethernetFrame(v4, headed(with(longer, 26, 5, 5))...), arrival(v4, headed(longer))},
+		{"ipv6 udp, unfinished", ethernetFrame(v6, unfinished(extended6(17, udp(5)), 17, 40)...), arrival(v6, udp6)},
+		{"ipv6 udp without a checksum", ethernetFrame(v6, with(udp6, 46, 0, 0)...), arrival(v6, udp6)},
+		{"echo request", ethernetFrame(v4, with(ping4, 22, 0, 0)...), arrival(v4, ping4)},
+		{"ipv6 echo request", ethernetFrame(v6, with(ping6, 42, 0, 0)...), arrival(v6, ping6)},
+		{"port unreachable", ethernetFrame(v4, headed(unreachable4(lost4())[14:])...), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
 		{"ipv6 port unreachable", unreachable6(lost6()), arrival(v6, finished(unreachable6(lost6())[14:], 58, 40))},
-		{"other icmp", ether(v4, other...), arrival(v4, other)},
-		{"first fragment", ether(v4, first...), arrival(v4, first)},
-		{"later fragment", ether(v4, later...), arrival(v4, later)},
-		{"atomic fragment", ether(v6, unfinished(extended6(44, fragment6(6, 0), tcp(2)), 6, 48)...),
+		{"other icmp", ethernetFrame(v4, other...), arrival(v4, other)},
+		{"first fragment", ethernetFrame(v4, first...), arrival(v4, first)},
+		{"later fragment", ethernetFrame(v4, later...), arrival(v4, later)},
+		{"atomic fragment", ethernetFrame(v6, unfinished(extended6(44, fragment6(6, 0), tcp(2)), 6, 48)...),
 			arrival(v6, finished(extended6(44, fragment6(6, 0), tcp(2)), 6, 48))},
-		{"extension headers", ether(v6, unfinished(extended6(60, extension(6, 16), tcp(2)), 6, 56)...),
+		{"extension headers", ethernetFrame(v6, unfinished(extended6(60, extension(6, 16), tcp(2)), 6, 56)...),
 			arrival(v6, finished(extended6(60, extension(6, 16), tcp(2)), 6, 56))},
-		{"source route, not the last stop", ether(v6, stop...), arrival(v6, stop)},
-		{"source route, the last stop", ether(v6, unfinished(arrived, 6, 48)...), arrival(v6, arrived)},
-		{"ipv4 source route", ether(v4, routed...), arrival(v4, routed)},
-		{"ipv4 options", ether(v4, unfinished(optional, 6, 28)...), arrival(v4, optional)},
-		{"impossible ipv4 options", ether(v4, unfinished(with(optional, 21, 7, 0), 6, 28)...), arrival(v4, finished(with(optional, 21, 7, 0), 6, 28))},
+		{"source route, not the last stop", ethernetFrame(v6, stop...), arrival(v6, stop)},
+		{"source route, the last stop", ethernetFrame(v6, unfinished(arrived, 6, 48)...), arrival(v6, arrived)},
+		{"ipv4 source route", ethernetFrame(v4, routed...), arrival(v4, routed)},
+		{"ipv4 options", ethernetFrame(v4, unfinished(optional, 6, 28)...), arrival(v4, optional)},
+		{"impossible ipv4 options", ethernetFrame(v4, unfinished(with(optional, 21, 7, 0), 6, 28)...), arrival(v4, finished(with(optional, 21, 7, 0), 6, 28))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent, err := forward(c.frame, 1500, lan.Unfinished)
@@ -140,7 +141,7 @@ func TestForwardCuts(t *testing.T) {
 		{"shares shorter than the headers", 4, 1052, 0x0800, false, []int{0, 1000, 2000, 2500}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			frame := ether(c.etherType, segment(c.family, 0, 0, 2500, flags)...)
+			frame := ethernetFrame(c.etherType, segment(c.family, 0, 0, 2500, flags)...)
 			if c.tag {
 				frame = tagged(frame, 0xe000)
 			}
@@ -170,7 +171,7 @@ func TestForwardCuts(t *testing.T) {
 // longer than a share of it.
 func TestForwardCutsIntoSmallShares(t *testing.T) {
 	text := "a text that is somewhat longer than all of the headers in front of it, so that these overlap with one another"
-	frame := ether(0x86dd, finished(extended6(6, data(0x10, 5, 6, text)), 6, 40)...)
+	frame := ethernetFrame(0x86dd, finished(extended6(6, data(0x10, 5, 6, text)), 6, 40)...)
 	sent, err := forward(frame, 67, lan.Unchecked) // 7 octets each
 	if err != nil {
 		t.Fatal(err)
@@ -190,24 +191,24 @@ func TestForwardCutsIntoSmallShares(t *testing.T) {
 
 func TestForwardErrors(t *testing.T) {
 	long := strings.Repeat("x", 1500)
-	arp := ether(0x0806, arpBody(1)...)
+	arp := ethernetFrame(0x0806, arpBody(1)...)
 	for _, c := range []struct {
 		name  string
 		frame []byte
-		dst   machine.MAC
+		dst   ether.MAC
 		want  string
 	}{
 		{"arp", arp, sleepyMAC, "forward: arp request from 192.168.7.2 to 192.168.7.3: expected an ip packet"},
-		{"to everybody", to(sleepy4), machine.Broadcast, "forward: destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
-		{"a large datagram", ether(0x0800, packet4(17, udp(1500))...), sleepyMAC,
+		{"to all hosts", to(sleepy4), ether.Broadcast, "forward: destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
+		{"a large datagram", ethernetFrame(0x0800, packet4(17, udp(1500))...), sleepyMAC,
 			"forward: udp packet of 1528 octets from 192.168.7.2 to 192.168.7.3: expected at most the mtu, 1500 octets: only tcp can be cut"},
-		{"a large fragment", ether(0x0800, fragment4(packet4(6, data(0x10, 1, 2, long)), 0x2000)...), sleepyMAC, "a fragment"},
-		{"a large stopover", ether(0x86dd, extended6(43, with(extension(6, 8), 3, 1), data(0x10, 1, 2, long))...), sleepyMAC, "a stop of a source route"},
-		{"a large syn", ether(0x0800, packet4(6, data(2, 1, 2, long))...), sleepyMAC, "found the flags 0x02: only data can be cut"},
-		{"a large rst", ether(0x0800, packet4(6, data(0x14, 1, 2, long))...), sleepyMAC, "found the flags 0x14"},
-		{"headers larger than the mtu", ether(0x86dd, extended6(60, extension(6, 1440), data(0x10, 1, 2, long))...), sleepyMAC,
+		{"a large fragment", ethernetFrame(0x0800, fragment4(packet4(6, data(0x10, 1, 2, long)), 0x2000)...), sleepyMAC, "a fragment"},
+		{"a large stopover", ethernetFrame(0x86dd, extended6(43, with(extension(6, 8), 3, 1), data(0x10, 1, 2, long))...), sleepyMAC, "a stop of a source route"},
+		{"a large syn", ethernetFrame(0x0800, packet4(6, data(2, 1, 2, long))...), sleepyMAC, "found the flags 0x02: only data can be cut"},
+		{"a large rst", ethernetFrame(0x0800, packet4(6, data(0x14, 1, 2, long))...), sleepyMAC, "found the flags 0x14"},
+		{"headers larger than the mtu", ethernetFrame(0x86dd, extended6(60, extension(6, 1440), data(0x10, 1, 2, long))...), sleepyMAC,
 			"no room for data after 1500 octets of headers"},
-		{"a jumbogram", ether(0x86dd, with(extended6(0, []byte{6, 0, 0xc2, 4, 0, 1, 0, 0}, tcp(2)), 4, 0, 0)...), sleepyMAC, "found a jumbogram"},
+		{"a jumbogram", ethernetFrame(0x86dd, with(extended6(0, []byte{6, 0, 0xc2, 4, 0, 1, 0, 0}, tcp(2)), 4, 0, 0)...), sleepyMAC, "found a jumbogram"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := view(t, c.frame)
@@ -226,7 +227,7 @@ func TestForwardErrors(t *testing.T) {
 func TestForwardEndsWhenSendingFails(t *testing.T) {
 	full := errors.New("the queue is full")
 	p := view(t, to(sleepy4))
-	p.Frame = ether(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", 4000))), 6, 20)...)
+	p.Frame = ethernetFrame(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", 4000))), 6, 20)...)
 	p.Parse(p.Frame)
 	sent := 0
 	err := lan.Forward(&p, porterMAC, sleepyMAC, 1500, func([]byte) error {
@@ -244,7 +245,7 @@ func TestForwardEndsWhenSendingFails(t *testing.T) {
 // A frame shorter than Ethernet's least is not filled up in place: what follows
 // it in memory is not its own.
 func TestForwardLeavesWhatFollowsAlone(t *testing.T) {
-	all := append(ether(0x0800, packet4(6, tcp(2))...), "something else"...)
+	all := append(ethernetFrame(0x0800, packet4(6, tcp(2))...), "something else"...)
 	n := len(all) - len("something else")
 	var p lan.Packet
 	if v := p.Parse(all[:n]); v != lan.Accepted {
@@ -265,9 +266,9 @@ func TestForwardLeavesWhatFollowsAlone(t *testing.T) {
 
 func TestForwardAllocatesNothing(t *testing.T) {
 	frames := [][]byte{
-		ether(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", 40000))), 6, 20)...),
-		ether(0x86dd, extended6(17, udp(400))...),
-		tagged(ether(0x0800, packet4(6, data(0x18, 1, 2, "hello, machine"))...), 0),
+		ethernetFrame(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", 40000))), 6, 20)...),
+		ethernetFrame(0x86dd, extended6(17, udp(400))...),
+		tagged(ethernetFrame(0x0800, packet4(6, data(0x18, 1, 2, "hello, machine"))...), 0),
 	}
 	buffer := make([]byte, 1<<16)
 	var p lan.Packet
@@ -294,7 +295,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 func BenchmarkForward(b *testing.B) {
 	for name, size := range map[string]int{"64": 10, "1500": 1460, "64 KiB": 65000} {
 		b.Run(name, func(b *testing.B) {
-			frame := ether(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", size))), 6, 20)...)
+			frame := ethernetFrame(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", size))), 6, 20)...)
 			buffer := make([]byte, len(frame))
 			send := func([]byte) error { return nil }
 			var p lan.Packet

@@ -5,16 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/mdlayher/ndp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 var (
 	allNodes    = netip.MustParseAddr("ff02::1")
-	allNodesMAC = machine.MAC{0x33, 0x33, 0, 0, 0, 1}
+	allNodesMAC = ether.MAC{0x33, 0x33, 0, 0, 0, 1}
 	none        netip.Addr
 )
 
@@ -40,7 +41,7 @@ func check(t *testing.T, frame []byte, want lan.Packet) {
 	if len(frame) < 60 {
 		t.Errorf("a frame of %d octets, want at least 60", len(frame))
 	}
-	if diff := cmp.Diff(want, view(t, frame), comparable); diff != "" {
+	if diff := cmp.Diff(want, view(t, frame), compareAddr); diff != "" {
 		t.Errorf("frame (-want +got):\n%s", diff)
 	}
 }
@@ -52,18 +53,18 @@ func TestNeighborProbe(t *testing.T) {
 		Network: 14, Transport: 54,
 	}
 	arpAll, arpOne, nsAll, nsOne := arp, arp, ns, ns
-	arpAll.Dst, arpOne.Dst = machine.Broadcast, sleepyMAC
-	nsAll.Dst, nsAll.To = machine.MAC{0x33, 0x33, 0xff, 0x1b, 0x2c, 0x3d}, group6
+	arpAll.Dst, arpOne.Dst = ether.Broadcast, sleepyMAC
+	nsAll.Dst, nsAll.To = ether.MAC{0x33, 0x33, 0xff, 0x1b, 0x2c, 0x3d}, group6
 	nsOne.Dst, nsOne.To = sleepyMAC, sleepy6
 	cases := []struct {
 		name         string
-		dst          machine.MAC
+		dst          ether.MAC
 		from, target netip.Addr
 		want         lan.Packet
 	}{
-		{"arp, everybody", machine.Broadcast, porter4, sleepy4, arpAll},
+		{"arp, all hosts", ether.Broadcast, porter4, sleepy4, arpAll},
 		{"arp, one machine", sleepyMAC, porter4, sleepy4, arpOne},
-		{"solicitation, the group", machine.Broadcast, porter6, sleepy6, nsAll},
+		{"solicitation, the group", ether.Broadcast, porter6, sleepy6, nsAll},
 		{"solicitation, one machine", sleepyMAC, porter6, sleepy6, nsOne},
 	}
 	for _, c := range cases {
@@ -83,7 +84,7 @@ func TestCorrection(t *testing.T) {
 	ns := lan.Packet{
 		Src: porterMAC, Dst: sleepyMAC, Kind: lan.NeighborSolicitation, From: porter6, To: sleepy6, Target: sleepy6, Network: 14, Transport: 54,
 	}
-	for _, owner := range []machine.MAC{porterMAC, clientMAC} {
+	for _, owner := range []ether.MAC{porterMAC, clientMAC} {
 		arp.SenderMAC, ns.SenderMAC = owner, owner
 		for _, want := range []lan.Packet{arp, ns} {
 			target := sleepy4
@@ -100,10 +101,10 @@ func TestCorrection(t *testing.T) {
 	for want, ask := range map[string]func() ([]byte, error){
 		"expected one address family": func() ([]byte, error) { return lan.Correction(porterMAC, sleepyMAC, clientMAC, client4, sleepy6) },
 		"destination ff:ff:ff:ff:ff:ff": func() ([]byte, error) {
-			return lan.Correction(porterMAC, machine.Broadcast, clientMAC, client4, sleepy4)
+			return lan.Correction(porterMAC, ether.Broadcast, clientMAC, client4, sleepy4)
 		},
 		"owner ff:ff:ff:ff:ff:ff: expected a": func() ([]byte, error) {
-			return lan.Correction(porterMAC, sleepyMAC, machine.Broadcast, client4, sleepy4)
+			return lan.Correction(porterMAC, sleepyMAC, ether.Broadcast, client4, sleepy4)
 		},
 	} {
 		if _, err := ask(); err == nil || !strings.Contains(err.Error(), want) {
@@ -128,7 +129,7 @@ func TestNeighborProbeErrors(t *testing.T) {
 		{"two families", porter4, sleepy6, "expected one address family"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := lan.NeighborProbe(porterMAC, machine.Broadcast, c.from, c.target)
+			_, err := lan.NeighborProbe(porterMAC, ether.Broadcast, c.from, c.target)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
@@ -137,7 +138,7 @@ func TestNeighborProbeErrors(t *testing.T) {
 }
 
 func TestAnnouncementIPv4(t *testing.T) {
-	for name, dst := range map[string]machine.MAC{"everybody": machine.Broadcast, "one client": clientMAC} {
+	for name, dst := range map[string]ether.MAC{"all hosts": ether.Broadcast, "one client": clientMAC} {
 		t.Run(name, func(t *testing.T) {
 			frames, err := lan.Announcement(porterMAC, dst, sleepyMAC, sleepy4, none, client4)
 			if err != nil {
@@ -153,7 +154,7 @@ func TestAnnouncementIPv4(t *testing.T) {
 			check(t, frames[0], want)
 			want.Kind = lan.ARPReply
 			check(t, frames[1], want)
-			if target := machine.MAC(frames[1][32:38]); target != sleepyMAC {
+			if target := ether.MAC(frames[1][32:38]); target != sleepyMAC {
 				t.Errorf("target hardware address of the reply is %v, want the owner's", target)
 			}
 		})
@@ -161,7 +162,7 @@ func TestAnnouncementIPv4(t *testing.T) {
 }
 
 func TestAnnouncementIPv6(t *testing.T) {
-	frames, err := lan.Announcement(porterMAC, machine.Broadcast, sleepyMAC, sleepy6, porter6, netip.Addr{})
+	frames, err := lan.Announcement(porterMAC, ether.Broadcast, sleepyMAC, sleepy6, porter6, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,12 +193,12 @@ func TestAnnouncementIPv6(t *testing.T) {
 func TestAnnouncementErrors(t *testing.T) {
 	for _, c := range []struct {
 		name             string
-		owner            machine.MAC
+		owner            ether.MAC
 		ip, from, client netip.Addr
 		want             string
 	}{
 		{"no address", sleepyMAC, none, porter6, none, "address invalid IP"},
-		{"no owner", machine.MAC{}, sleepy4, none, none, "owner 00:00:00:00:00:00"},
+		{"no owner", ether.MAC{}, sleepy4, none, none, "owner 00:00:00:00:00:00"},
 		{"group owner", allNodesMAC, sleepy6, porter6, none, "owner 33:33:00:00:00:01"},
 		{"no source", sleepyMAC, sleepy6, none, none, "source invalid IP"},
 		{"source of the other family", sleepyMAC, sleepy6, porter4, none, "source 192.168.7.1"},
@@ -213,13 +214,13 @@ func TestAnnouncementErrors(t *testing.T) {
 }
 
 func TestAnswerARP(t *testing.T) {
-	probe := with(arpBody(1), 14, 0, 0, 0, 0) // RFC 5227, section 2.1.1
+	probe := with(arpBody(1), 14, 0, 0, 0, 0) // RFC 5227 section 2.1.1
 	for name, c := range map[string]struct {
 		body  []byte
 		asker netip.Addr
 	}{"request": {arpBody(1), client4}, "probe": {probe, netip.IPv4Unspecified()}} {
 		t.Run(name, func(t *testing.T) {
-			asked := view(t, ether(0x0806, c.body...))
+			asked := view(t, ethernetFrame(0x0806, c.body...))
 			frame, err := lan.AnswerTo(&asked, porterMAC, porterMAC)
 			if err != nil {
 				t.Fatal(err)
@@ -228,14 +229,14 @@ func TestAnswerARP(t *testing.T) {
 				Src: porterMAC, Dst: clientMAC, Kind: lan.ARPReply,
 				From: sleepy4, To: c.asker, SenderMAC: porterMAC,
 			})
-			if target := machine.MAC(frame[32:38]); target != clientMAC {
+			if target := ether.MAC(frame[32:38]); target != clientMAC {
 				t.Errorf("target hardware address is %v, want the asker's", target)
 			}
 		})
 	}
 }
 
-// TestAnswerSolicitation has one case for each rule of RFC 4861, section 7.2.4.
+// TestAnswerSolicitation has one case for each rule of RFC 4861 section 7.2.4.
 func TestAnswerSolicitation(t *testing.T) {
 	solicited := lan.Packet{
 		Src: porterMAC, Dst: clientMAC, Kind: lan.NeighborAdvertisement, Solicited: true,
@@ -270,19 +271,19 @@ func TestAnswerSolicitation(t *testing.T) {
 }
 
 func TestAnswerErrors(t *testing.T) {
-	arp, ns := view(t, ether(0x0806, arpBody(1)...)), view(t, question().frame(t))
+	arp, ns := view(t, ethernetFrame(0x0806, arpBody(1)...)), view(t, question().frame(t))
 	group, zero := ns, arp
-	group.Src, zero.SenderMAC = allNodesMAC, machine.MAC{}
-	other := view(t, ether(0x0806, arpBody(2)...))
+	group.Src, zero.SenderMAC = allNodesMAC, ether.MAC{}
+	other := view(t, ethernetFrame(0x0806, arpBody(2)...))
 	for _, c := range []struct {
 		name  string
 		asked lan.Packet
-		owner machine.MAC
+		owner ether.MAC
 		want  string
 	}{
 		{"a reply", other, sleepyMAC, "arp reply"},
-		{"group owner", arp, machine.Broadcast, "owner ff:ff:ff:ff:ff:ff"},
-		{"asked by nobody", zero, sleepyMAC, "sender 00:00:00:00:00:00"},
+		{"group owner", arp, ether.Broadcast, "owner ff:ff:ff:ff:ff:ff"},
+		{"without a sender", zero, sleepyMAC, "sender 00:00:00:00:00:00"},
 		{"asked by a group", group, sleepyMAC, "asked by fe80::2 at 33:33:00:00:00:01"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,17 +5,17 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv6"
-
-	"nightporter/internal/machine"
 )
 
 // The cast of the tests.
 var (
-	porterMAC = machine.MAC{0x02, 0, 0, 0, 0, 0x01}
-	clientMAC = machine.MAC{0x02, 0, 0, 0, 0, 0x02}
-	sleepyMAC = machine.MAC{0x02, 0, 0, 0, 0, 0x03}
+	porterMAC = ether.MAC{0x02, 0, 0, 0, 0, 0x01}
+	clientMAC = ether.MAC{0x02, 0, 0, 0, 0, 0x02}
+	sleepyMAC = ether.MAC{0x02, 0, 0, 0, 0, 0x03}
 
 	porter4 = netip.MustParseAddr("192.168.7.1")
 	client4 = netip.MustParseAddr("192.168.7.2")
@@ -26,8 +26,8 @@ var (
 	group6  = netip.MustParseAddr("ff02::1:ff1b:2c3d") // solicited-node group of sleepy6
 )
 
-// ether builds an Ethernet frame from the client to the porter.
-func ether(etherType uint16, payload ...byte) []byte {
+// ethernetFrame builds an Ethernet frame from the client to the porter.
+func ethernetFrame(etherType uint16, payload ...byte) []byte {
 	b := append(porterMAC[:], clientMAC[:]...)
 	b = binary.BigEndian.AppendUint16(b, etherType)
 	return append(b, payload...)
@@ -126,7 +126,7 @@ func udp(payload int) []byte {
 
 func echo(typ byte) []byte { return []byte{typ, 0, 0, 0, 0, 1, 0, 2} }
 
-// lost4 and lost6 are datagrams of ours that nobody wanted: packets from client4
+// lost4 and lost6 are datagrams of ours to closed ports: packets from client4
 // and client6.
 func lost4() []byte { return packet4(17, udp(4)) }
 func lost6() []byte { return extended6(17, udp(4)) }
@@ -137,11 +137,11 @@ func unreachable4(lost []byte) []byte {
 	b := packet4(1, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, lost...))
 	copy(b[12:], sleepy4.AsSlice())
 	copy(b[16:], client4.AsSlice())
-	return ether(0x0800, b...)
+	return ethernetFrame(0x0800, b...)
 }
 
 func unreachable6(lost []byte) []byte {
-	return ether(0x86dd, packet6(sleepy6, client6, 58, 64, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, lost...))...)
+	return ethernetFrame(0x86dd, packet6(sleepy6, client6, 58, 64, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, lost...))...)
 }
 
 // arpBody builds an ARP packet from the client for sleepy4.
@@ -190,10 +190,10 @@ func (m nd) packet(tb testing.TB) []byte {
 	return packet6(m.from, m.to, 58, m.hopLimit, b)
 }
 
-func (m nd) frame(tb testing.TB) []byte { return ether(0x86dd, m.packet(tb)...) }
+func (m nd) frame(tb testing.TB) []byte { return ethernetFrame(0x86dd, m.packet(tb)...) }
 
 // lla is a link-layer address option.
-func lla(code byte, mac machine.MAC) []byte { return append([]byte{code, 1}, mac[:]...) }
+func lla(code byte, mac ether.MAC) []byte { return append([]byte{code, 1}, mac[:]...) }
 
 // question and advice are a valid solicitation and advertisement.
 func question() nd {

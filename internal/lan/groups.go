@@ -16,19 +16,19 @@ import (
 
 // groups are the solicited-node groups that were joined on one interface.
 //
-// Memberships belong to a socket. The sockets here are bound to no port, so they
-// receive nothing; the frames come by the packet socket.
+// A membership belongs to a socket. The sockets here are bound to no port and receive
+// nothing: the frames arrive on the packet socket.
 type groups struct {
 	index int
 
 	mu      sync.Mutex
 	sockets []int
-	members map[netip.Addr]*membership // nil: handed over to other groups
-	closed  bool                       // there are no sockets; the members are kept for others
+	members map[netip.Addr]*membership // nil: adopted by other groups
+	closed  bool                       // without sockets; the members wait for adoption
 }
 
 type membership struct {
-	socket int // noSocket: it could not be joined so far
+	socket int // noSocket: not joined so far
 	count  int // addresses that share the group
 }
 
@@ -38,8 +38,8 @@ func newGroups(index int) *groups {
 	return &groups{index: index, members: make(map[netip.Addr]*membership)}
 }
 
-// solicitedNode returns the group to which solicitations for ip are sent (RFC
-// 4291, section 2.7.1).
+// solicitedNode returns the group to which solicitations for ip are sent (RFC 4291
+// section 2.7.1).
 func solicitedNode(ip netip.Addr) (netip.Addr, error) {
 	group, err := ndp.SolicitedNodeMulticast(plain(ip))
 	if err != nil {
@@ -103,8 +103,8 @@ func (g *groups) leave(ip netip.Addr) error {
 	return nil
 }
 
-// joinOnSome joins group on the first socket that has room, or on a new one: the
-// kernel keeps a socket's memberships in its option memory, which is small.
+// joinOnSome joins group on the first socket with room or on a new one: the kernel keeps
+// the memberships of a socket in its small option memory.
 func (g *groups) joinOnSome(group netip.Addr) (int, error) {
 	request := g.request(group)
 	for _, socket := range slices.Backward(g.sockets) {
@@ -124,8 +124,7 @@ func (g *groups) joinOnSome(group netip.Addr) (int, error) {
 	return socket, nil
 }
 
-// adopt takes over the members of old, which is closed, and joins their groups.
-// What fails is tried again by check.
+// adopt joins the groups of old, which is closed. A failed join is tried again by check.
 func (g *groups) adopt(old *groups) error {
 	old.mu.Lock()
 	defer old.mu.Unlock()
@@ -146,10 +145,10 @@ func (g *groups) adopt(old *groups) error {
 	return g.rejoin()
 }
 
-// check joins every group anew where the kernel is not in one: it forgets them
-// with IPv6 on the interface, as for an MTU below 1280, and leaves the sockets in
-// the belief that they are members, so that they are of no more use. there tells
-// which groups it is in. What fails is tried again by the next check.
+// check joins every group again that the kernel is not in; there are the groups that it
+// is in. The kernel leaves all groups when IPv6 is disabled on the interface, as by an
+// MTU below 1280, but the old sockets still count as members, so they are closed. A
+// failed join is tried again by the next check.
 func (g *groups) check(there map[netip.Addr]bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -184,8 +183,8 @@ func (g *groups) request(group netip.Addr) *unix.IPv6Mreq {
 	return &unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(g.index)}
 }
 
-// close leaves all groups. Who they were for is kept for adopt, and may leave or
-// be joined by others until then.
+// close leaves all groups. The members stay for adopt, and can be joined and left until
+// then.
 func (g *groups) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -197,8 +196,8 @@ func (g *groups) close() error {
 	return err
 }
 
-// groupsOf returns the groups that the kernel is in on the interface name, from
-// the text of igmp6: index, name, address in hexadecimal, and more.
+// groupsOf returns the groups of the kernel on the interface name from the text of igmp6:
+// index, name, address in hexadecimal, and more.
 func groupsOf(igmp6, name string) map[netip.Addr]bool {
 	there := make(map[netip.Addr]bool)
 	for line := range strings.Lines(igmp6) {

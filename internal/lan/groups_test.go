@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestSolicitedNodeGroups(t *testing.T) {
@@ -18,12 +18,12 @@ func TestSolicitedNodeGroups(t *testing.T) {
 	i, peer := porter.open("porter0"), client.open("client0")
 	reports := make(chan struct{}, 1000)
 	run(t, peer, func(p *lan.Packet) {
-		// A report of version 2 (RFC 3810, section 5.2) names the group.
+		// A report of version 2 (RFC 3810 section 5.2) names the group.
 		if p.Kind == lan.IP && p.Src == porterMAC && strings.Contains(string(p.Frame), string(group6.AsSlice())) {
 			reports <- struct{}{}
 		}
 	})
-	if err := peer.SetInterest(lan.Interest{MACs: []machine.MAC{porterMAC}}); err != nil {
+	if err := peer.SetInterest(lan.Interest{MACs: []ether.MAC{porterMAC}}); err != nil {
 		t.Fatal(err)
 	}
 	joined := func() int {
@@ -78,7 +78,7 @@ func (n *namespace) joinedGroups(name string) (joined []string) {
 }
 
 // TestNoGroupIsLeft: whatever happens to a link, nothing is left of its groups once
-// nobody needs them, and what is still needed is joined on its successor.
+// none is needed, and what is still needed is joined on its successor.
 func TestNoGroupIsLeft(t *testing.T) {
 	porter, _ := neighbors(t)
 	before := porter.joinedGroups("porter0")
@@ -159,7 +159,7 @@ func TestNoGroupIsLeft(t *testing.T) {
 	adopt(fourth, third)
 	want("after two links", 1)
 	leave(fourth, other)
-	want("nobody needs any", 0)
+	want("none is needed", 0)
 }
 
 // One socket has room for only so many groups.

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestOpenErrors(t *testing.T) {
@@ -152,7 +153,7 @@ func TestSend(t *testing.T) {
 			got <- lan.Packet{Time: p.Time, Frame: slices.Clone(p.Frame)}
 		}
 	})
-	frames, err := lan.Announcement(sleepyMAC, machine.Broadcast, sleepyMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(sleepyMAC, ether.Broadcast, sleepyMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}

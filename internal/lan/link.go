@@ -9,27 +9,27 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// LinkReaders is how many goroutines read a Link at most.
+// LinkReaders is the largest number of goroutines that read a Link.
 const LinkReaders = 3
 
-// Link is all that is open on an interface: its sockets, with the index, the MAC
-// and the MTU that it had then. It is never changed: where one of these is another,
-// a new Link takes its place, and goes on with its counts. Close returns once the
-// readers have ended, so that those of two Links never run at once.
+// Link is the set of sockets on an interface, with the index, the MAC and the MTU at the
+// time of opening. A Link never changes: if one of these differs, a new Link replaces it
+// and continues its counts. Close returns once the readers have ended, so the readers of
+// two Links never run at once.
 type Link struct {
 	*Interface
-	neighbors *Neighbors // ARP and neighbour discovery, which must not hold up a knock
-	outgoing  *Outgoing  // what our own host sends; nil unless it is wanted
+	neighbors *Neighbors // ARP and neighbor discovery, which must not delay a knock
+	outgoing  *Outgoing  // frames of this host; nil unless wanted
 	readers   errgroup.Group
 
-	// What the Links before this one have counted.
+	// The counts of the Links before this one.
 	drops    uint64
 	rejected map[Verdict]uint64
 }
 
-// OpenLink opens the interface name; with outgoing, what our own host sends on it
-// too. before is the Link whose place it takes, which is closed, or nil. The errors
-// are those of Open.
+// OpenLink opens the interface name, with outgoing also for frames that this host sends
+// on it. before is the closed Link that the new one replaces, or nil. The errors are
+// those of Open.
 func OpenLink(name string, outgoing bool, before *Link, log *slog.Logger) (*Link, error) {
 	ifi, err := Open(name, log)
 	if err != nil {
@@ -50,15 +50,15 @@ func OpenLink(name string, outgoing bool, before *Link, log *slog.Logger) (*Link
 	return l, nil
 }
 
-// Handlers get what the readers of a Link see, and may be called by several of
-// them at once. They must not block.
+// Handlers receive the frames of the readers of a Link. Several readers may call them at
+// once. They must not block.
 type Handlers struct {
 	Received func(*Packet) // a frame from the network
-	Sent     func(*Packet) // a frame of our own host
+	Sent     func(*Packet) // a frame of this host
 	Failed   func(error)   // a reader has ended by itself; at most LinkReaders times
 }
 
-// Listen has the Link's readers work until ctx ends or the Link is closed.
+// Listen starts the readers of the Link, which end with ctx or Close.
 func (l *Link) Listen(ctx context.Context, h Handlers) {
 	read := func(run func(context.Context, func(*Packet)) error, handle func(*Packet)) {
 		l.readers.Go(func() error {
@@ -78,8 +78,8 @@ func (l *Link) Listen(ctx context.Context, h Handlers) {
 // Wait returns when the readers have ended.
 func (l *Link) Wait() error { return l.readers.Wait() }
 
-// SetInterest changes what the readers get to see, and of what our own host sends
-// the packets to in.Sent. See Interface.SetInterest.
+// SetInterest changes which frames the readers receive, and to which addresses in.Sent
+// frames of this host. See Interface.SetInterest.
 func (l *Link) SetInterest(in Interest) error {
 	err := l.Interface.SetInterest(in)
 	if l.outgoing != nil {
@@ -92,8 +92,11 @@ func (l *Link) SetInterest(in Interest) error {
 // before it.
 func (l *Link) Drops() uint64 { return l.drops + l.Interface.Drops() + l.neighbors.Drops() }
 
-// Rejected returns how many frames could not be used on this Link and those before
-// it, by reason. Every reason is there, also at 0.
+// Unread reports whether received frames wait for a reader.
+func (l *Link) Unread() bool { return l.Interface.unread() || l.neighbors.unread() }
+
+// Rejected returns how many frames were rejected on this Link and those before it, by
+// reason. Every reason has an entry, also with 0.
 func (l *Link) Rejected() map[Verdict]uint64 {
 	rejected := l.Interface.Rejected()
 	for _, more := range []map[Verdict]uint64{l.neighbors.Rejected(), l.rejected} {
@@ -104,10 +107,11 @@ func (l *Link) Rejected() map[Verdict]uint64 {
 	return rejected
 }
 
-// Opened returns what the Link was opened with, to be compared with what is.
+// Opened returns the status with which the Link was opened, to compare it with the
+// present one.
 func (l *Link) Opened() Status { return Status{Index: l.Index(), MAC: l.MAC(), MTU: l.MTU()} }
 
-// Close closes the sockets, and returns when their readers have ended.
+// Close closes the sockets and returns when their readers have ended.
 func (l *Link) Close() error {
 	l.Interface.Drops() // the kernel's count ends with the socket
 	l.neighbors.Drops()

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+	"nightporter/internal/waittest"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // openLink opens an interface with all its sockets until the test ends.
@@ -57,7 +59,7 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	if err := l.SetInterest(lan.Interest{Addrs: []netip.Addr{sleepy4}, Sent: []netip.Addr{sleepy4}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, frame := range [][]byte{named("arp", ether(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {
+	for _, frame := range [][]byte{named("arp", ethernetFrame(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {
 		if err := far.Send(frame); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +68,7 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	if !got["arp"] || !got["packet"] {
 		t.Errorf("received %v", got)
 	}
-	// A program of the host sends, and its frame goes to a neighbour that is known.
+	// A program of the host sends, and its frame goes to a neighbor that is known.
 	porter.do(func() error { return lan.SetNeighbor(l.Index(), sleepy4, sleepyMAC) })
 	porter.do(func() error {
 		c, err := net.Dial("udp", netip.AddrPortFrom(sleepy4, 9).String())
@@ -85,6 +87,34 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	}
 }
 
+// Frames are unread until a reader has received them, whatever their socket is.
+func TestLinkUnread(t *testing.T) {
+	porter, client := neighbors(t)
+	l, far := porter.openLink("porter0", false, nil), client.open("client0")
+	if err := l.SetInterest(lan.Interest{Addrs: []netip.Addr{sleepy4}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, frame := range [][]byte{named("arp", ethernetFrame(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {
+		if l.Unread() {
+			t.Error("a frame is unread before it was sent")
+		}
+		if err := far.Send(frame); err != nil {
+			t.Fatal(err)
+		}
+		waittest.Until(t, "the frame is unread", l.Unread)
+		ctx, cancel := context.WithCancel(t.Context())
+		s := listen(ctx, l)
+		receive(t, "a frame", s.received)
+		cancel()
+		if err := l.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil || l.Unread() {
+		t.Errorf("closed: %v, unread %v", err, l.Unread())
+	}
+}
+
 // A new link says with what it was opened, and goes on with the counts of the one
 // before it.
 func TestLinkGoesOnWithTheCounts(t *testing.T) {
@@ -93,13 +123,13 @@ func TestLinkGoesOnWithTheCounts(t *testing.T) {
 	if want := (lan.Status{Index: old.Index(), MAC: porterMAC, MTU: 1500}); old.Opened() != want {
 		t.Errorf("opened with %+v, want %+v", old.Opened(), want)
 	}
-	truncated := dst(porterMAC, ether(0x0806, arpBody(1)...))[:20]
+	truncated := dst(porterMAC, ethernetFrame(0x0806, arpBody(1)...))[:20]
 	cut := func(l *lan.Link, want uint64) {
 		t.Helper()
 		if err := far.Send(truncated); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the frame that is cut off is counted", func() bool { return l.Rejected()[lan.Truncated] == want })
+		waittest.Until(t, "the frame that is cut off is counted", func() bool { return l.Rejected()[lan.Truncated] == want })
 	}
 	s := listen(t.Context(), old)
 	cut(old, 1)
@@ -125,7 +155,7 @@ func TestLinkGoesOnWithTheCounts(t *testing.T) {
 	}
 }
 
-// Readers that end by themselves say why, and Close does not wait for them in vain.
+// Readers that end by themselves report why, and Close returns.
 func TestLinkFails(t *testing.T) {
 	porter, _ := neighbors(t)
 	l := porter.openLink("porter0", true, nil)
@@ -150,7 +180,7 @@ func TestLinkFails(t *testing.T) {
 		}
 		return nil
 	})
-	if l.MAC() == (machine.MAC{}) || !l.Closed() {
+	if l.MAC() == (ether.MAC{}) || !l.Closed() {
 		t.Errorf("MAC %v, closed %t", l.MAC(), l.Closed())
 	}
 }

@@ -5,40 +5,39 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"golang.org/x/sys/unix"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	etherTypeWakeOnLAN = 0x0842
 	magicRepeats       = 16
-	discardPort        = 9 // RFC 863; the customary port, though a NIC looks at no port
+	discardPort        = 9 // RFC 863; the customary port: a NIC ignores ports
 	defaultHopLimit    = 64
 	dontFragment       = 0x4000
 )
 
-// MagicPacket returns what a sleeping NIC looks for anywhere in a frame: six
-// octets of ones and sixteen times its own address, then the SecureOn password
-// (0, 4 or 6 octets). It is 102 octets long, and as much longer as the password.
-func MagicPacket(mac machine.MAC, password []byte) []byte {
+// MagicPacket returns the pattern that a sleeping NIC matches anywhere in a frame: six
+// octets of ones, sixteen times the address of the NIC, then the SecureOn password (0, 4
+// or 6 octets). It is 102 octets long, plus the password.
+func MagicPacket(mac ether.MAC, password []byte) []byte {
 	b := make([]byte, 0, 6+6*magicRepeats+len(password))
-	b = append(b, machine.Broadcast[:]...)
+	b = append(b, ether.Broadcast[:]...)
 	b = append(b, bytes.Repeat(mac[:], magicRepeats)...)
 	return append(b, password...)
 }
 
-// MagicFrame returns the magic packet for mac in an Ethernet frame of its own
-// EtherType. dst is machine.Broadcast, or mac itself.
-func MagicFrame(src, dst, mac machine.MAC, password []byte) []byte {
+// MagicFrame returns the magic packet for mac in an Ethernet frame of type 0x0842. dst is
+// ether.Broadcast or mac.
+func MagicFrame(src, dst, mac ether.MAC, password []byte) []byte {
 	return append(ethernetHead(src, dst, etherTypeWakeOnLAN), MagicPacket(mac, password)...)
 }
 
-// MagicUDPFrame returns the magic packet for mac in a UDP datagram to port 9,
-// for NICs that know only that form. It is a broadcast from our own address
-// from; for an IPv6 address it goes to all nodes. With an invalid address it
-// comes from 0.0.0.0.
-func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password []byte) []byte {
+// MagicUDPFrame returns the magic packet for mac in a UDP datagram to port 9, for NICs
+// that match only this form. It is a broadcast from the own address from, or goes to all
+// nodes if that is an IPv6 address. With an invalid address it comes from 0.0.0.0.
+func MagicUDPFrame(src ether.MAC, from netip.Addr, mac ether.MAC, password []byte) []byte {
 	magic := MagicPacket(mac, password)
 	from = plain(from)
 	if from.Is6() {
@@ -51,16 +50,16 @@ func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password [
 		from = netip.IPv4Unspecified()
 	}
 	to := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	b := ethernetHead(src, machine.Broadcast, unix.ETH_P_IP)
+	b := ethernetHead(src, ether.Broadcast, unix.ETH_P_IP)
 	b = appendIPv4(b, from, to, unix.IPPROTO_UDP, udpHeader+len(magic))
 	return appendUDP(b, discard(from), discard(to), magic)
 }
 
 func discard(ip netip.Addr) netip.AddrPort { return netip.AddrPortFrom(ip, discardPort) }
 
-// ethernetHead returns an Ethernet header, with room for a magic packet in the
-// largest form. A magic packet is longer than Ethernet's least payload.
-func ethernetHead(src, dst machine.MAC, etherType uint16) []byte {
+// ethernetHead returns an Ethernet header with capacity for the largest magic packet. A
+// magic packet needs no padding.
+func ethernetHead(src, dst ether.MAC, etherType uint16) []byte {
 	b := make([]byte, 0, ethernetHeader+ipv6Header+udpHeader+6+6*magicRepeats+6)
 	b = append(b, dst[:]...)
 	b = append(b, src[:]...)
@@ -72,7 +71,7 @@ func appendIPv4(b []byte, from, to netip.Addr, protocol byte, length int) []byte
 	at := len(b)
 	b = append(b, 4<<4|ipv4Header/4, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(ipv4Header+length))
-	b = append(b, 0, 0) // an identification means nothing where nobody fragments (RFC 6864, section 4.1)
+	b = append(b, 0, 0) // an unfragmented packet needs no identification (RFC 6864 section 4.1)
 	b = binary.BigEndian.AppendUint16(b, dontFragment)
 	b = append(b, defaultHopLimit, protocol, 0, 0)
 	source, destination := from.As4(), to.As4()
@@ -82,8 +81,8 @@ func appendIPv4(b []byte, from, to netip.Addr, protocol byte, length int) []byte
 	return b
 }
 
-// appendUDP appends a datagram. The addresses are those of the IP header before
-// it: the checksum covers them.
+// appendUDP appends a datagram. Its checksum covers the addresses, which are those of the
+// IP header before it.
 func appendUDP(b []byte, from, to netip.AddrPort, payload []byte) []byte {
 	at := len(b)
 	b = binary.BigEndian.AppendUint16(b, from.Port())

@@ -5,16 +5,17 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"pgregory.net/rapid"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
-func drawMAC(t *rapid.T, label string) machine.MAC {
-	return machine.MAC(rapid.SliceOfN(rapid.Byte(), 6, 6).Draw(t, label))
+func drawMAC(t *rapid.T, label string) ether.MAC {
+	return ether.MAC(rapid.SliceOfN(rapid.Byte(), 6, 6).Draw(t, label))
 }
 
 // drawPassword draws a SecureOn password of one of the three lengths there are.
@@ -24,7 +25,7 @@ func drawPassword(t *rapid.T) []byte {
 }
 
 // isMagic looks for a magic packet at the end of b, as a NIC would.
-func isMagic(b []byte, mac machine.MAC, password []byte) bool {
+func isMagic(b []byte, mac ether.MAC, password []byte) bool {
 	rest, ok := bytes.CutSuffix(b, password)
 	for range 16 {
 		if !ok {
@@ -32,7 +33,7 @@ func isMagic(b []byte, mac machine.MAC, password []byte) bool {
 		}
 		rest, ok = bytes.CutSuffix(rest, mac[:])
 	}
-	return ok && bytes.HasSuffix(rest, machine.Broadcast[:])
+	return ok && bytes.HasSuffix(rest, ether.Broadcast[:])
 }
 
 func TestMagicPacket(t *testing.T) {
@@ -59,7 +60,7 @@ func TestMagicUDPFrame(t *testing.T) {
 		mac, src, password := drawMAC(t, "mac"), drawMAC(t, "src"), drawPassword(t)
 		n := rapid.SampledFrom([]int{4, 16}).Draw(t, "address length")
 		from, _ := netip.AddrFromSlice(rapid.SliceOfN(rapid.Byte(), n, n).Draw(t, "from"))
-		to, dst := netip.MustParseAddr("255.255.255.255"), machine.Broadcast
+		to, dst := netip.MustParseAddr("255.255.255.255"), ether.Broadcast
 		if from.Is6() {
 			to, dst = allNodes, allNodesMAC
 		}

@@ -1,6 +1,7 @@
 package lan
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,26 +11,25 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// NeighborMAC returns the link-layer address of ip as the kernel's neighbour
-// table has it for the interface index. It is false where there is no entry, or
-// one without an answer so far.
-func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
+// NeighborMAC returns the link-layer address of ip from the neighbor table of the kernel
+// for the interface index. It is false without an entry that was resolved.
+func NeighborMAC(index int, ip netip.Addr) (ether.MAC, bool, error) {
 	known, err := KnownNeighbors(index)
 	mac, ok := known[plain(ip)]
 	return mac, ok, err
 }
 
-// KnownNeighbors returns the link-layer addresses of all that the kernel's neighbour
-// table has for the interface index, without those that did not answer.
-func KnownNeighbors(index int) (map[netip.Addr]machine.MAC, error) {
+// KnownNeighbors returns the link-layer addresses of all resolved entries of the neighbor
+// table for the interface index.
+func KnownNeighbors(index int) (map[netip.Addr]ether.MAC, error) {
 	entries, err := neighborsOf(index)
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[netip.Addr]machine.MAC)
+	known := make(map[netip.Addr]ether.MAC)
 	for _, e := range entries {
 		if e.resolved() {
 			known[e.ip] = e.mac
@@ -38,21 +38,20 @@ func KnownNeighbors(index int) (map[netip.Addr]machine.MAC, error) {
 	return known, nil
 }
 
-// PinNeighbor has the kernel send to mac whatever the host has for ip on the
-// interface index. Nothing that is heard changes that, until SetNeighbor or
-// DropNeighbor.
-func PinNeighbor(index int, ip netip.Addr, mac machine.MAC) error {
+// PinNeighbor makes the kernel send to mac all packets to ip on the interface index
+// (state PERMANENT). No ARP or ND packet changes that until SetNeighbor or DropNeighbor.
+func PinNeighbor(index int, ip netip.Addr, mac ether.MAC) error {
 	return replaceNeighbor(index, ip, mac, unix.NUD_PERMANENT)
 }
 
-// SetNeighbor tells the kernel that ip is at mac, in place of what it knew. It
-// believes that at once, sends what waits for an answer, and verifies it
-// afterwards (state STALE, RFC 4861 section 7.3.2).
-func SetNeighbor(index int, ip netip.Addr, mac machine.MAC) error {
+// SetNeighbor replaces the neighbor entry of ip by mac. The kernel uses it at once, sends
+// the packets in its queue, and verifies the entry afterwards (state STALE, RFC 4861
+// section 7.3.2).
+func SetNeighbor(index int, ip netip.Addr, mac ether.MAC) error {
 	return replaceNeighbor(index, ip, mac, unix.NUD_STALE)
 }
 
-func replaceNeighbor(index int, ip netip.Addr, mac machine.MAC, state uint16) error {
+func replaceNeighbor(index int, ip netip.Addr, mac ether.MAC, state uint16) error {
 	m := neighborMessage(index, ip)
 	m.State, m.Attributes.LLAddress = state, mac.HardwareAddr()
 	if err := changeNeighbor(m, unix.RTM_NEWNEIGH, netlink.Create|netlink.Replace); err != nil {
@@ -61,8 +60,8 @@ func replaceNeighbor(index int, ip netip.Addr, mac machine.MAC, state uint16) er
 	return nil
 }
 
-// DropNeighbor has the kernel forget where ip is, and ask again. It is no error
-// if it does not know.
+// DropNeighbor removes the neighbor entry of ip, so that the kernel resolves it again. A
+// missing entry is no error.
 func DropNeighbor(index int, ip netip.Addr) error {
 	err := changeNeighbor(neighborMessage(index, ip), unix.RTM_DELNEIGH, 0)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
@@ -73,7 +72,7 @@ func DropNeighbor(index int, ip netip.Addr) error {
 
 // PinnedNeighbors returns the addresses that are pinned to mac on the interface
 // index, in this run of the program or another, sorted.
-func PinnedNeighbors(index int, mac machine.MAC) ([]netip.Addr, error) {
+func PinnedNeighbors(index int, mac ether.MAC) ([]netip.Addr, error) {
 	entries, err := neighborsOf(index)
 	if err != nil {
 		return nil, err
@@ -88,21 +87,21 @@ func PinnedNeighbors(index int, mac machine.MAC) ([]netip.Addr, error) {
 	return found, nil
 }
 
-// neighborEntry is an entry of the kernel's table.
+// neighborEntry is an entry of the neighbor table of the kernel.
 type neighborEntry struct {
 	ip     netip.Addr
 	state  uint16 // unix.NUD_*
-	mac    machine.MAC
+	mac    ether.MAC
 	hasMAC bool
 }
 
-// resolved reports whether the host has answered.
+// resolved reports whether the entry has a link-layer address from an answer.
 func (e neighborEntry) resolved() bool {
 	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
 	return e.state&known != 0 && e.hasMAC
 }
 
-// neighborsOf reads the table of the interface index.
+// neighborsOf reads the neighbor table of the interface index.
 func neighborsOf(index int) ([]neighborEntry, error) {
 	var messages []rtnetlink.NeighMessage
 	err := withNetlink(func(c *rtnl) (err error) {
@@ -127,7 +126,7 @@ func entriesOf(messages []rtnetlink.NeighMessage, index int) []neighborEntry {
 		}
 		e := neighborEntry{ip: ip, state: m.State}
 		if len(m.Attributes.LLAddress) == len(e.mac) {
-			e.mac, e.hasMAC = machine.MAC(m.Attributes.LLAddress), true
+			e.mac, e.hasMAC = ether.MAC(m.Attributes.LLAddress), true
 		}
 		entries = append(entries, e)
 	}
@@ -144,4 +143,97 @@ func neighborMessage(index int, ip netip.Addr) *rtnetlink.NeighMessage {
 
 func changeNeighbor(m *rtnetlink.NeighMessage, kind uint16, flags netlink.HeaderFlags) error {
 	return withNetlink(func(c *rtnl) error { return c.change(kind, flags, m) })
+}
+
+// Locate reports whether ip is on a link of this host, without a router in between, by
+// the route that the kernel has to it. mac is the one of the neighbor table there, zero
+// without an entry. It sends the kernel two requests and reads no table. An address of
+// this host is on link and has no MAC. An address without a route is not on link.
+func Locate(ip netip.Addr) (mac ether.MAC, onLink bool) {
+	err := withNetlink(func(c *rtnl) (err error) {
+		mac, onLink, err = c.locate(ip)
+		return err
+	})
+	if err != nil {
+		return ether.MAC{}, false
+	}
+	return mac, onLink
+}
+
+func (c *rtnl) locate(ip netip.Addr) (mac ether.MAC, onLink bool, err error) {
+	r, err := c.routeTo(ip)
+	if err != nil {
+		return ether.MAC{}, false, err
+	}
+	switch a := r.Attributes; {
+	case r.Type == unix.RTN_LOCAL:
+		return ether.MAC{}, true, nil
+	case r.Type != unix.RTN_UNICAST || a.Gateway != nil || r.via != nil || r.wrapped:
+		return ether.MAC{}, false, nil
+	default:
+		return c.neighbor(int(a.OutIface), ip)
+	}
+}
+
+// routeTo returns the route of a packet of this host to ip. A zone selects the interface.
+func (c *rtnl) routeTo(ip netip.Addr) (*route, error) {
+	index := 0
+	if zone := ip.Zone(); zone != "" {
+		link, _, err := c.link(0, zone)
+		if err != nil {
+			return nil, err
+		}
+		index = link.Index
+	}
+	ip = plain(ip)
+	data, err := c.get(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &rtnetlink.RouteMessage{
+		Family: family(ip), DstLength: uint8(ip.BitLen()),
+		Attributes: rtnetlink.RouteAttributes{Dst: ip.AsSlice(), OutIface: uint32(index)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := new(route)
+	return r, r.UnmarshalBinary(data)
+}
+
+// neighbor returns the MAC of ip on the interface index. An interface without address
+// resolution, such as a tunnel, counts as not on link.
+func (c *rtnl) neighbor(index int, ip netip.Addr) (mac ether.MAC, onLink bool, err error) {
+	data, err := c.get(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, neighborQuery{index, plain(ip)})
+	if errors.Is(err, unix.ENOENT) {
+		return ether.MAC{}, true, nil
+	}
+	var m rtnetlink.NeighMessage
+	if err == nil {
+		err = m.UnmarshalBinary(data)
+	}
+	if err != nil {
+		return ether.MAC{}, false, err
+	}
+	if m.State&unix.NUD_NOARP != 0 {
+		return ether.MAC{}, false, nil
+	}
+	for _, e := range entriesOf([]rtnetlink.NeighMessage{m}, index) {
+		if e.resolved() {
+			mac = e.mac
+		}
+	}
+	return mac, true, nil
+}
+
+// neighborQuery requests one entry of the neighbor table. Linux answers that since 5.0,
+// and accepts only the address beside the header (neigh_get of the kernel).
+type neighborQuery struct {
+	index int
+	ip    netip.Addr
+}
+
+// MarshalBinary returns a struct ndmsg and an attribute.
+func (q neighborQuery) MarshalBinary() ([]byte, error) {
+	b := make([]byte, unix.SizeofNdMsg)
+	b[0] = family(q.ip)
+	binary.NativeEndian.PutUint32(b[4:], uint32(q.index))
+	attr, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NDA_DST, Data: q.ip.AsSlice()}})
+	return append(b, attr...), err
 }

@@ -15,14 +15,15 @@ import (
 	raw "github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
+	"nightporter/internal/waittest"
 )
 
 func TestNeighborMAC(t *testing.T) {
 	porter, _ := neighbors(t)
 	i := porter.open("porter0")
-	ask := func(index int, who netip.Addr) (mac machine.MAC, ok bool) {
+	ask := func(index int, who netip.Addr) (mac ether.MAC, ok bool) {
 		porter.do(func() (err error) {
 			mac, ok, err = lan.NeighborMAC(index, who)
 			return err
@@ -30,11 +31,11 @@ func TestNeighborMAC(t *testing.T) {
 		return mac, ok
 	}
 	if mac, ok := ask(i.Index(), client4); ok {
-		t.Fatalf("%v is at %v before anybody asked", client4, mac)
+		t.Fatalf("%v is at %v before a request", client4, mac)
 	}
 	for _, who := range []netip.Addr{client4, ip("2001:db8::2")} {
 		call(porter, who)
-		eventually(t, "an entry for "+who.String(), func() bool { _, ok := ask(i.Index(), who); return ok })
+		waittest.Until(t, "an entry for "+who.String(), func() bool { _, ok := ask(i.Index(), who); return ok })
 		if mac, _ := ask(i.Index(), who); mac != clientMAC {
 			t.Errorf("%v is at %v, want %v", who, mac, clientMAC)
 		}
@@ -42,7 +43,7 @@ func TestNeighborMAC(t *testing.T) {
 			t.Errorf("%v is at %v on another interface", who, mac)
 		}
 	}
-	// Nobody answers for this one: its entry is there, but without an answer.
+	// No host answers for this address: its entry stays unresolved.
 	call(porter, sleepy4)
 	if mac, ok := ask(i.Index(), sleepy4); ok {
 		t.Errorf("%v is at %v, want no answer", sleepy4, mac)
@@ -87,10 +88,10 @@ func (n *namespace) startConnecting(to netip.AddrPort) {
 // opening is a SYN as it was seen on the wire.
 type opening struct {
 	to  netip.Addr
-	dst machine.MAC
+	dst ether.MAC
 }
 
-// openings returns the SYNs that come out of a cable, whomever they are for.
+// openings returns the SYNs that come out of a cable, to any destination.
 func (n *namespace) openings(name string) <-chan opening {
 	n.tb.Helper()
 	var conn *raw.Conn
@@ -117,7 +118,7 @@ func (n *namespace) openings(name string) <-chan opening {
 				continue
 			}
 			select {
-			case seen <- opening{to: p.To, dst: machine.MAC(buf[:6])}:
+			case seen <- opening{to: p.To, dst: ether.MAC(buf[:6])}:
 			case <-ctx.Done():
 				return
 			}
@@ -132,7 +133,7 @@ func (n *namespace) openings(name string) <-chan opening {
 	return seen
 }
 
-// state returns the state of an entry of the neighbour table, or 0.
+// state returns the state of an entry of the neighbor table, or 0.
 func (n *namespace) state(index int, who netip.Addr) (state uint16) {
 	n.tb.Helper()
 	n.netlink(func(c *rtnetlink.Conn) error {
@@ -202,7 +203,7 @@ func TestSetNeighbor(t *testing.T) {
 			porter.do(func() error { return lan.DropNeighbor(index, who) })
 			port++
 			before.prepare(who)
-			eventually(t, before.name, func() bool { return porter.state(index, who) == before.state })
+			waittest.Until(t, before.name, func() bool { return porter.state(index, who) == before.state })
 			porter.do(func() error { return lan.SetNeighbor(index, who, sleepyMAC) })
 			if got := porter.state(index, who); got&(unix.NUD_STALE|unix.NUD_DELAY) == 0 {
 				t.Errorf("%s: the entry of %v is in state %#x", before.name, who, got)
@@ -252,7 +253,7 @@ func TestPinnedNeighbors(t *testing.T) {
 			lan.PinNeighbor(index, other, sleepyMAC), lan.SetNeighbor(index, client4, porterMAC),
 		)
 	})
-	pinned := func(index int, mac machine.MAC) (found []netip.Addr) {
+	pinned := func(index int, mac ether.MAC) (found []netip.Addr) {
 		porter.do(func() (err error) {
 			found, err = lan.PinnedNeighbors(index, mac)
 			return err
@@ -261,7 +262,7 @@ func TestPinnedNeighbors(t *testing.T) {
 	}
 	for _, c := range []struct {
 		index int
-		mac   machine.MAC
+		mac   ether.MAC
 		want  []netip.Addr
 	}{
 		{index, porterMAC, []netip.Addr{sleepy4, sleepy6}},
@@ -270,7 +271,75 @@ func TestPinnedNeighbors(t *testing.T) {
 		{index + 1000, porterMAC, nil},
 	} {
 		if got := pinned(c.index, c.mac); !slices.Equal(got, c.want) {
-			t.Errorf("pinned to %v on %d (-want +got):\n%s", c.mac, c.index, cmp.Diff(c.want, got, comparable))
+			t.Errorf("pinned to %v on %d (-want +got):\n%s", c.mac, c.index, cmp.Diff(c.want, got, compareAddr))
 		}
 	}
+}
+
+// located is what Locate says in a namespace.
+type located struct {
+	mac    ether.MAC
+	onLink bool
+}
+
+func (n *namespace) locate(who string) (l located) {
+	n.tb.Helper()
+	n.do(func() error {
+		l.mac, l.onLink = lan.Locate(ip(who))
+		return nil
+	})
+	return l
+}
+
+func TestLocate(t *testing.T) {
+	porter, _ := neighbors(t)
+	porter.setUp("lo", true)
+	porter.route("porter0", netip.MustParsePrefix("203.0.113.0/24"), client4.String(), 0)
+	porter.route("porter0", netip.MustParsePrefix("2001:db8:f::/48"), "2001:db8::2", 0)
+	hosts := []string{client4.String(), "::ffff:" + client4.String(), "2001:db8::2", "fe80::2%porter0"}
+	for _, who := range hosts {
+		if got := porter.locate(who); got != (located{onLink: true}) {
+			t.Errorf("%s is at %v before a packet was sent to it", who, got)
+		}
+	}
+	for _, who := range hosts {
+		call(porter, ip(who))
+		waittest.Until(t, "an entry for "+who, func() bool { return porter.locate(who) == located{clientMAC, true} })
+	}
+	for who, want := range map[string]located{
+		"203.0.113.7":      {},                             // behind a router whose MAC is known
+		"2001:db8:f::7":    {},                             // likewise
+		porter4.String():   {onLink: true},                 // our own
+		"198.51.100.1":     {},                             // there is no way to it
+		"fe80::2%nothing0": {},                             // likewise
+		"127.0.0.9":        {onLink: true},                 // likewise
+		"::1":              {onLink: true},                 // likewise
+		sleepy4.String():   {onLink: true},                 // no packet was sent to it
+		"2001:db8::dead":   {onLink: true},                 // likewise
+		"fe80::2%porter0":  {mac: clientMAC, onLink: true}, // as before
+	} {
+		if got := porter.locate(who); got != want {
+			t.Errorf("%s is at %v, want %v", who, got, want)
+		}
+	}
+}
+
+// An address that does not answer has an entry without a MAC.
+func TestLocateWithoutAnAnswer(t *testing.T) {
+	porter, _ := neighbors(t)
+	call(porter, sleepy4)
+	if got := porter.locate(sleepy4.String()); got != (located{onLink: true}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func BenchmarkLocate(b *testing.B) {
+	porter, _ := neighbors(b)
+	call(porter, client4)
+	porter.do(func() error {
+		for b.Loop() {
+			lan.Locate(client4)
+		}
+		return nil
+	})
 }

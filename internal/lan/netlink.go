@@ -15,28 +15,28 @@ import (
 )
 
 const (
-	// answerTime is how long the kernel has for each question. It answers while it
-	// is asked; what does not come then was lost, and would be waited for for ever.
+	// answerTime is how long the kernel may take for each answer. It answers during the
+	// request, so a later answer is lost.
 	answerTime = 2 * time.Second
 
-	// dumpTries is how often a table is read that changes meanwhile.
+	// dumpTries is how many times a table is read if it changes meanwhile.
 	dumpTries = 10
 )
 
-// errInterrupted says that a table has changed while it was read (NLM_F_DUMP_INTR
-// of linux/netlink.h), so that some entries may be missing.
+// errInterrupted reports that a table changed while it was read (NLM_F_DUMP_INTR of
+// linux/netlink.h), so that entries may be missing.
 var errInterrupted = errors.New("the table changes faster than it can be read")
 
-// rtnl is one conversation with the kernel about links, addresses, routes and
-// neighbours (rtnetlink(7)). Once it fails it is over: an answer that comes late
-// must not be taken for that to another question.
+// rtnl is a connection to the kernel for links, addresses, routes and neighbors
+// (rtnetlink(7)). It is unusable after a failure, because a late answer could be mistaken
+// for that to another request.
 type rtnl struct {
 	conn   *netlink.Conn
 	broken error
 }
 
-// withNetlink runs f with a conversation of its own, in the network namespace of
-// the calling thread.
+// withNetlink runs f with a connection of its own, in the network namespace of the
+// calling thread.
 func withNetlink(f func(*rtnl) error) error {
 	return converse(func() (*netlink.Conn, error) { return netlink.Dial(unix.NETLINK_ROUTE, nil) }, f)
 }
@@ -49,7 +49,7 @@ func converse(dial func() (*netlink.Conn, error), f func(*rtnl) error) error {
 	return errors.Join(f(&rtnl{conn: conn}), conn.Close())
 }
 
-// execute asks for something, and returns the answers.
+// execute sends a request and returns the answers.
 func (c *rtnl) execute(kind uint16, flags netlink.HeaderFlags, body encoding.BinaryMarshaler) ([]netlink.Message, error) {
 	if c.broken != nil {
 		return nil, c.broken
@@ -70,24 +70,24 @@ func (c *rtnl) execute(kind uint16, flags netlink.HeaderFlags, body encoding.Bin
 	return answers, err
 }
 
-// refused reports whether an error is the kernel's answer, as opposed to one of
-// the socket.
+// refused reports whether an error is the answer of the kernel, as opposed to one of the
+// socket.
 func refused(err error) bool {
 	var op *netlink.OpError
 	if !errors.As(err, &op) {
 		return false
 	}
-	_, ok := op.Err.(syscall.Errno) // a socket's would be inside of an os.SyscallError
+	_, ok := op.Err.(syscall.Errno) // an error of the socket is an os.SyscallError
 	return ok
 }
 
-// change has the kernel change something.
+// change sends a request that changes something.
 func (c *rtnl) change(kind uint16, flags netlink.HeaderFlags, body encoding.BinaryMarshaler) error {
 	_, err := c.execute(kind, netlink.Acknowledge|flags, body)
 	return err
 }
 
-// get asks for one thing, which comes in a message of the kind answer.
+// get requests one entry, whose message has the type answer.
 func (c *rtnl) get(kind, answer uint16, body encoding.BinaryMarshaler) ([]byte, error) {
 	found, err := c.execute(kind, 0, body)
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *rtnl) get(kind, answer uint16, body encoding.BinaryMarshaler) ([]byte, 
 	return found[0].Data, nil
 }
 
-// dump reads a whole table, whose entries come in messages of the kind answer.
+// dump reads a whole table, whose entries have messages of the type answer.
 func (c *rtnl) dump(kind, answer uint16, body encoding.BinaryMarshaler) (entries [][]byte, err error) {
 	for range dumpTries {
 		if entries, err = c.dumpOnce(kind, answer, body); !errors.Is(err, errInterrupted) {
@@ -127,7 +127,7 @@ func (c *rtnl) dumpOnce(kind, answer uint16, body encoding.BinaryMarshaler) ([][
 	return entries, nil
 }
 
-// decode reads each entry into one of rtnetlink's messages.
+// decode parses each entry as a message of rtnetlink.
 func decode[M any, P interface {
 	*M
 	encoding.BinaryUnmarshaler
@@ -144,7 +144,7 @@ func decode[M any, P interface {
 	return all, nil
 }
 
-// addresses returns those of all interfaces.
+// addresses returns the addresses of all interfaces.
 func (c *rtnl) addresses() ([]rtnetlink.AddressMessage, error) {
 	all, err := decode[rtnetlink.AddressMessage](c.dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, &rtnetlink.AddressMessage{}))
 	if err != nil {
@@ -161,8 +161,8 @@ func (c *rtnl) neighbors() ([]rtnetlink.NeighMessage, error) {
 	return all, nil
 }
 
-// link returns what the kernel says of the interface with an index, or without
-// one of that with a name. If there is none the error is ErrNoInterface.
+// link returns the interface with an index, or with a name if the index is 0, and the
+// type of its link. If there is none the error is ErrNoInterface.
 func (c *rtnl) link(index int, name string) (*net.Interface, uint16, error) {
 	if len(name) >= unix.IFNAMSIZ {
 		return nil, 0, fmt.Errorf("link: %w", ErrNoInterface)
@@ -181,13 +181,13 @@ func (c *rtnl) link(index int, name string) (*net.Interface, uint16, error) {
 	return link, kind, err
 }
 
-// linkQuery asks for a link by its index or its name; without both, for all.
+// linkQuery requests a link by its index or its name, or all links without both.
 type linkQuery struct {
 	index int
 	name  string
 }
 
-// MarshalBinary returns a struct ifinfomsg and, if need be, an attribute.
+// MarshalBinary returns a struct ifinfomsg and, for a name, an attribute.
 func (q linkQuery) MarshalBinary() ([]byte, error) {
 	b := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(b[4:], uint32(q.index))
@@ -198,8 +198,8 @@ func (q linkQuery) MarshalBinary() ([]byte, error) {
 	return append(b, attr...), err
 }
 
-// parseLink reads the little that is of interest in a struct ifinfomsg and its
-// attributes, and the type of the link (unix.ARPHRD_*).
+// parseLink parses a struct ifinfomsg and its attributes. It returns the type of the link
+// too (unix.ARPHRD_*).
 func parseLink(data []byte) (*net.Interface, uint16, error) {
 	if len(data) < unix.SizeofIfInfomsg {
 		return nil, 0, fmt.Errorf("link: found an answer of %d octets, expected %d at least", len(data), unix.SizeofIfInfomsg)

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // FuzzParseLink: what is said of a link is read, whatever else is; and what is cut
@@ -124,8 +124,8 @@ func FuzzEntries(f *testing.F) {
 		}
 		if all, err := decode[rtnetlink.NeighMessage]([][]byte{data}, nil); err == nil {
 			for _, e := range entriesOf(all, index) {
-				if !e.ip.IsValid() || !e.hasMAC && e.mac != (machine.MAC{}) {
-					t.Errorf("neighbour %+v", e)
+				if !e.ip.IsValid() || !e.hasMAC && e.mac != (ether.MAC{}) {
+					t.Errorf("neighbor %+v", e)
 				}
 			}
 		}

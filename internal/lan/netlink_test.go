@@ -20,7 +20,7 @@ import (
 )
 
 // kernel is the other end of a netlink socket. It answers what a test says; where
-// that is nothing, whoever waits for an answer waits until the deadline.
+// that is nothing, a request waits until its deadline.
 type kernel struct {
 	answer func(req netlink.Message) ([]netlink.Message, error)
 

@@ -2,21 +2,22 @@ package lan_test
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"testing"
 	"time"
+
+	"nightporter/internal/ether"
+	"nightporter/internal/netns"
+	"nightporter/internal/waittest"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/jsimonetti/rtnetlink/v2/driver"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // patience is how long a test waits for something that should come at once.
@@ -24,90 +25,69 @@ const patience = 10 * time.Second
 
 // namespace is a network namespace that ends with its test.
 type namespace struct {
-	tb   testing.TB
-	file *os.File
+	*netns.Namespace
+	tb testing.TB
 }
 
-// newNamespace makes a namespace. Without the right to do so the test is
-// skipped; in CI, where nobody would notice, it fails.
+// newNamespace makes a namespace. Without the privilege the test is skipped; in CI it
+// fails, because a skip there hides that nothing was tested.
 func newNamespace(tb testing.TB) *namespace {
 	tb.Helper()
-	n := &namespace{tb: tb}
-	err := onThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return err
-		}
-		// No link-local addresses of the kernel's own making: the tests set
-		// theirs, and duplicate address detection takes seconds.
-		err := os.WriteFile("/proc/sys/net/ipv6/conf/default/addr_gen_mode", []byte("1"), 0)
-		if err != nil {
-			return err
-		}
-		n.file, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
-		return err
-	})
+	if testing.Short() {
+		tb.Skip("needs a network namespace: not with -short")
+	}
+	made, err := netns.New()
 	switch {
 	case errors.Is(err, unix.EPERM) && os.Getenv("CI") != "true":
 		tb.Skipf("needs root for a network namespace: %v", err)
 	case err != nil:
-		tb.Fatalf("network namespace: %v", err)
+		tb.Fatal(err)
 	}
+	n := &namespace{Namespace: made, tb: tb}
 	tb.Cleanup(func() {
-		if err := n.file.Close(); err != nil {
+		if err := n.Close(); err != nil {
 			tb.Errorf("close the namespace: %v", err)
 		}
 	})
+	// The kernel makes no link-local addresses: the tests set theirs, and duplicate address
+	// detection takes seconds.
+	n.do(func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/addr_gen_mode", []byte("1"), 0) })
 	return n
-}
-
-// onThread runs f on a thread of its own, which ends with it.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked, so that nobody else gets the thread
-		done <- f()
-	}()
-	return <-done
 }
 
 // do runs f inside the namespace. An error ends the test.
 func (n *namespace) do(f func() error) {
 	n.tb.Helper()
-	err := onThread(func() error {
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			return err
-		}
-		return f()
-	})
-	if err != nil {
+	if err := n.Do(f); err != nil {
 		n.tb.Fatal(err)
 	}
 }
 
-// netlink runs f with a connection inside the namespace.
+// netlink runs f with a connection inside the namespace. An error ends the test.
 func (n *namespace) netlink(f func(*rtnetlink.Conn) error) {
 	n.tb.Helper()
-	n.do(func() error {
-		c, err := rtnetlink.Dial(nil)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f(c), c.Close())
-	})
+	if err := n.Netlink(f); err != nil {
+		n.tb.Fatal(err)
+	}
 }
 
 // cable connects a and b by a pair of interfaces, a0 and b0, which are down.
-func cable(a *namespace, a0 string, aMAC machine.MAC, b *namespace, b0 string, bMAC machine.MAC) {
+func cable(a *namespace, a0 string, aMAC ether.MAC, b *namespace, b0 string, bMAC ether.MAC) {
 	a.tb.Helper()
-	peer := rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
-		Name: b0, Address: bMAC.HardwareAddr(), NetNS: rtnetlink.NetNSForFD(uint32(b.file.Fd())),
-	}}
-	a.netlink(func(c *rtnetlink.Conn) error {
-		return c.Link.New(&rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
-			Name: a0, Address: aMAC.HardwareAddr(),
-			Info: &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{PeerInfo: &peer}},
-		}})
+	err := b.WithFD(func(fd int) error {
+		peer := rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
+			Name: b0, Address: bMAC.HardwareAddr(), NetNS: rtnetlink.NetNSForFD(uint32(fd)),
+		}}
+		return a.Netlink(func(c *rtnetlink.Conn) error {
+			return c.Link.New(&rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
+				Name: a0, Address: aMAC.HardwareAddr(),
+				Info: &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{PeerInfo: &peer}},
+			}})
+		})
 	})
+	if err != nil {
+		a.tb.Fatal(err)
+	}
 }
 
 // setUp brings an interface up, or down.
@@ -217,7 +197,7 @@ func neighbors(tb testing.TB) (porter, client *namespace) {
 // itself for it, which a busy kernel makes later.
 func (n *namespace) ready(name string) {
 	n.tb.Helper()
-	eventually(n.tb, "the addresses of "+name, func() bool {
+	waittest.Until(n.tb, "the addresses of "+name, func() bool {
 		count := 0
 		local := n.localAddrs()
 		for _, p := range n.network(name).Prefixes {
@@ -270,20 +250,4 @@ func (n *namespace) running(name string) (yes bool) {
 		return err
 	})
 	return yes
-}
-
-// eventually waits until what is true.
-func eventually(tb testing.TB, what string, true func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !true() {
-		select {
-		case <-deadline.C:
-			tb.Fatalf("not within %v: %s", patience, what)
-		case <-tick.C:
-		}
-	}
 }

@@ -91,7 +91,7 @@ func TestOutgoing(t *testing.T) {
 			}
 		}
 		for _, ip := range []netip.Addr{client4, clientGlobal6} {
-			datagram(w.porter, ip, 7) // after ARP and neighbour discovery, which nobody wants to see
+			datagram(w.porter, ip, 7) // after ARP and neighbor discovery, which the filter drops
 			datagram(w.client, map[bool]netip.Addr{true: porter4, false: porterGlobal6}[ip.Is4()], 8)
 		}
 		// What an Interface sends looks the same, but for its mark.
@@ -216,8 +216,8 @@ func TestOutgoingFilterIsTheRule(t *testing.T) {
 			{"to the other", to(sleepy6), true, true},
 			{"to another IPv4 address", to(sleepy4), false, true},
 			{"to another IPv6 address", to(client6), false, true},
-			{"arp", ether(0x0806, arpBody(1)...), false, false},
-			{"lldp", ether(0x88cc, 1, 2, 3), false, false},
+			{"arp", ethernetFrame(0x0806, arpBody(1)...), false, false},
+			{"lldp", ethernetFrame(0x88cc, 1, 2, 3), false, false},
 			{"a tag", tagged(to(client4), 0), false, false},
 			{"a solicitation for the group", question().frame(t), false, true},
 		} {

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Kind is what a frame carries.
@@ -16,13 +16,13 @@ const (
 	Other                 Kind = iota // a well formed frame that is neither ARP nor IP; Run passes none on
 	ARPRequest                        // RFC 826, also probes and announcements
 	ARPReply                          //
-	NeighborSolicitation              // RFC 4861, section 4.3
-	NeighborAdvertisement             // RFC 4861, section 4.4
+	NeighborSolicitation              // RFC 4861 section 4.3
+	NeighborAdvertisement             // RFC 4861 section 4.4
 	TCP                               //
 	UDP                               //
 	EchoRequest                       // ICMP or ICMPv6
-	EchoReply                         // likewise; network cards send some for their sleeping machine
-	PortUnreachable                   // ICMP (RFC 792) or ICMPv6 (RFC 4443, section 3.1), about a UDP datagram
+	EchoReply                         // ICMP or ICMPv6; some network cards send it while their machine sleeps
+	PortUnreachable                   // ICMP (RFC 792) or ICMPv6 (RFC 4443 section 3.1), about a UDP datagram
 	IP                                // any other IP packet, also one without a whole transport header
 )
 
@@ -39,7 +39,7 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// Verdict is why a frame was thrown away, or that it was not.
+// Verdict is the reason why a frame was rejected, or Accepted.
 type Verdict uint8
 
 // The verdicts.
@@ -47,8 +47,8 @@ const (
 	Accepted    Verdict = iota
 	Truncated           // shorter than its own headers say
 	BadARP              // not Ethernet and IPv4, or neither request nor reply
-	BadIP               // a version or a length that cannot be
-	BadNDP              // fails the validation of RFC 4861, section 7.1
+	BadIP               // an impossible version or length
+	BadNDP              // fails the validation of RFC 4861 section 7.1
 	ForeignVLAN         // tagged for another VLAN
 	verdicts
 )
@@ -65,47 +65,46 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
-// Checksum is what the kernel says of the checksum of TCP, UDP or ICMP in a
-// packet.
+// Checksum is the state of the checksum of TCP, UDP or ICMP in a packet, as the kernel
+// reports it.
 type Checksum uint8
 
-// What the kernel says of a checksum.
+// The states of a checksum.
 const (
-	Unchecked  Checksum = iota // nothing
-	Verified                   // the network card has found it right
-	Unfinished                 // the sender left it to a card, and it went by none
+	Unchecked  Checksum = iota // the kernel reports nothing
+	Verified                   // the network card found it correct
+	Unfinished                 // the sender left it to a network card, and the frame passed none
 )
 
-// Packet is one frame, taken apart as far as the porter looks into it.
+// Packet is one parsed frame.
 type Packet struct {
-	Time      time.Time   // when the kernel received it, by the wall clock; zero if unknown
-	Sum       Checksum    // of the transport header
-	Frame     []byte      // the whole frame; valid only until the handler returns
-	Src, Dst  machine.MAC // of the Ethernet header
+	Time      time.Time // when the kernel received it, by the wall clock; zero if unknown
+	Sum       Checksum  // of the transport header
+	Frame     []byte    // the whole frame; valid only until the handler returns
+	Src, Dst  ether.MAC // of the Ethernet header
 	Kind      Kind
-	From, To  netip.Addr  // ARP: sender and target protocol address; IP: source and destination; otherwise invalid
-	SenderMAC machine.MAC // ARP: sender hardware address; NS: source link-layer option, NA: target link-layer option, zero without one
-	Target    netip.Addr  // NS and NA: the target; PortUnreachable: the destination of the datagram
-	Solicited bool        // NA: the S flag
+	From, To  netip.Addr // ARP: sender and target protocol address; IP: source and destination; otherwise invalid
+	SenderMAC ether.MAC  // ARP: sender hardware address; NS: source link-layer option, NA: target link-layer option, zero without one
+	Target    netip.Addr // NS and NA: the target; PortUnreachable: the destination of the datagram
+	Solicited bool       // NA: the S flag
 
 	FromPort, ToPort uint16 // TCP and UDP; PortUnreachable: those of the datagram, as it was sent
-	Flags            byte   // TCP: the flags octet
+	Flags            byte   // TCP: the octet of flags
 	Seq, Ack         uint32 // TCP: sequence and acknowledgment number
 	EchoID, EchoSeq  uint16 // EchoRequest and EchoReply: identifier and sequence number
-	Payload          int    // TCP and UDP: octets of payload; of a first fragment those in this frame
+	Payload          int    // TCP and UDP: octets of payload; in a first fragment those of this frame
 
-	// Fragment says that this is part of a fragmented packet, the first or a later
-	// one. What its parts have in common are From, To and these two: the
-	// identification, and in IPv4 the protocol (RFC 791, section 3.2; RFC 8200,
-	// section 4.5). Both are 0 otherwise.
+	// Fragment reports a part of a fragmented packet, the first or a later one. All
+	// parts have the same From, To, identification and, in IPv4, protocol (RFC 791
+	// section 3.2; RFC 8200 section 4.5). The two last are 0 in other packets.
 	Fragment   bool
 	FragmentID uint32
 	FragmentOf byte
 
-	Network, Transport int // offsets of the IP and the transport header in Frame; 0 where there is none
+	Network, Transport int // offsets of the IP and the transport header in Frame; 0 without one
 }
 
-// The bits of the TCP flags octet (RFC 9293, section 3.1).
+// The bits of the TCP flags octet (RFC 9293 section 3.1).
 const (
 	tcpFIN = 1 << 0
 	tcpSYN = 1 << 1
@@ -121,8 +120,8 @@ func (p *Packet) SYN() bool {
 	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpSYN
 }
 
-// SYNACK reports whether p answers a SYN and takes the connection: SYN and ACK
-// are set, and neither RST nor FIN.
+// SYNACK reports whether p accepts a TCP connection: SYN and ACK are set, and neither RST
+// nor FIN.
 func (p *Packet) SYNACK() bool {
 	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpSYN|tcpACK
 }
@@ -130,10 +129,10 @@ func (p *Packet) SYNACK() bool {
 // RST reports whether p refuses or ends a TCP connection.
 func (p *Packet) RST() bool { return p.Kind == TCP && p.Flags&tcpRST != 0 }
 
-// Data reports whether p carries data of a TCP connection that is established:
-// ACK is set, and none of SYN, RST and FIN, and there is a payload. A single octet
-// that is not pushed is none: the keep-alives of Windows and BSD carry one that was
-// acknowledged before (RFC 9293, section 3.8.4).
+// Data reports whether p carries data of an established TCP connection: ACK is set, SYN,
+// RST and FIN are clear, and there is a payload. A single octet without PSH does not
+// count: the keep-alives of Windows and BSD repeat one octet that was acknowledged before
+// (RFC 9293 section 3.8.4).
 func (p *Packet) Data() bool {
 	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpACK &&
 		(p.Payload > 1 || p.Payload == 1 && p.Flags&tcpPSH != 0)

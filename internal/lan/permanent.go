@@ -5,44 +5,44 @@ import (
 	"errors"
 	"fmt"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
-// PermanentMAC returns the address that was built into the network card of the
-// interface name: of a bond that of the card that is active. It is nought where the
-// kernel knows of none, as for a virtual interface, or before Linux 5.6.
-func PermanentMAC(name string) (mac machine.MAC, err error) {
+// PermanentMAC returns the built-in address of the network card of the interface name.
+// For a bond it is that of the active card. It is the zero MAC if the kernel has none, as
+// for a virtual interface or before Linux 5.6.
+func PermanentMAC(name string) (mac ether.MAC, err error) {
 	err = withNetlink(func(c *rtnl) (err error) {
 		mac, err = c.permanent(linkQuery{name: name})
 		return err
 	})
 	if err != nil {
-		return machine.MAC{}, fmt.Errorf("interface %s: its permanent address: %w", name, err)
+		return ether.MAC{}, fmt.Errorf("interface %s: its permanent address: %w", name, err)
 	}
 	return mac, nil
 }
 
-func (c *rtnl) permanent(of linkQuery) (machine.MAC, error) {
+func (c *rtnl) permanent(of linkQuery) (ether.MAC, error) {
 	data, err := c.get(unix.RTM_GETLINK, unix.RTM_NEWLINK, of)
 	if errors.Is(err, unix.ENODEV) {
 		err = ErrNoInterface
 	}
 	if err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
 	mac, active, err := parsePermanent(data)
-	if err == nil && active > 0 && of.index == 0 { // a bond within a bond cannot be
+	if err == nil && active > 0 && of.index == 0 { // a bond cannot contain a bond
 		return c.permanent(linkQuery{index: active})
 	}
 	return mac, err
 }
 
-// parsePermanent reads a link's permanent address, and of a bond the index of the
-// interface that is active in it.
-func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
+// parsePermanent parses the permanent address of a link, and for a bond the index of its
+// active interface.
+func parsePermanent(data []byte) (mac ether.MAC, active int, err error) {
 	if len(data) < unix.SizeofIfInfomsg {
 		return mac, 0, fmt.Errorf("link: found an answer of %d octets, expected %d at least", len(data), unix.SizeofIfInfomsg)
 	}
@@ -53,8 +53,8 @@ func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
 	for attributes.Next() {
 		switch attributes.Type() {
 		case unix.IFLA_PERM_ADDRESS:
-			if b := attributes.Bytes(); len(b) == len(mac) && machine.MAC(b).Unicast() {
-				mac = machine.MAC(b)
+			if b := attributes.Bytes(); len(b) == len(mac) && ether.MAC(b).Unicast() {
+				mac = ether.MAC(b)
 			}
 		case unix.IFLA_LINKINFO:
 			attributes.Nested(func(info *netlink.AttributeDecoder) (err error) {
@@ -64,19 +64,19 @@ func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
 		}
 	}
 	if err := attributes.Err(); err != nil {
-		return machine.MAC{}, 0, err
+		return ether.MAC{}, 0, err
 	}
 	return mac, active, nil
 }
 
-// activeIn returns the index of the interface that is active in a bond, or 0.
+// activeIn returns the index of the active interface of a bond, or 0.
 func activeIn(info *netlink.AttributeDecoder) (active int, err error) {
 	bond := false
 	for info.Next() {
 		switch info.Type() {
 		case unix.IFLA_INFO_KIND:
 			bond = info.String() == "bond"
-		case unix.IFLA_INFO_DATA: // comes after the kind, on which its meaning depends
+		case unix.IFLA_INFO_DATA: // follows the kind, which defines its content
 			if !bond {
 				continue
 			}

@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // linkSaid is a kernel's answer about a link, with the permanent address and, within
@@ -33,21 +33,21 @@ func linkSaid(tb testing.TB, permanent []byte, kind string, active uint32) []byt
 }
 
 func TestParsePermanent(t *testing.T) {
-	own := machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+	own := ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
 	for what, tt := range map[string]struct {
 		permanent []byte
 		kind      string
 		active    uint32
-		want      machine.MAC
+		want      ether.MAC
 		wantIndex int
 	}{
 		"a card":                    {own[:], "none", 7, own, 0},
-		"a bond":                    {nil, "bond", 7, machine.MAC{}, 7},
-		"a bond without a card":     {nil, "bond", 0, machine.MAC{}, 0},
-		"nothing":                   {nil, "veth", 7, machine.MAC{}, 0},
-		"zeros":                     {make([]byte, 6), "none", 0, machine.MAC{}, 0},
-		"a group":                   {[]byte{1, 0, 0, 0, 0, 1}, "none", 0, machine.MAC{}, 0},
-		"InfiniBand's twenty bytes": {make([]byte, 20), "none", 0, machine.MAC{}, 0},
+		"a bond":                    {nil, "bond", 7, ether.MAC{}, 7},
+		"a bond without a card":     {nil, "bond", 0, ether.MAC{}, 0},
+		"nothing":                   {nil, "veth", 7, ether.MAC{}, 0},
+		"zeros":                     {make([]byte, 6), "none", 0, ether.MAC{}, 0},
+		"a group":                   {[]byte{1, 0, 0, 0, 0, 1}, "none", 0, ether.MAC{}, 0},
+		"InfiniBand's twenty bytes": {make([]byte, 20), "none", 0, ether.MAC{}, 0},
 	} {
 		mac, active, err := parsePermanent(linkSaid(t, tt.permanent, tt.kind, tt.active))
 		if mac != tt.want || active != tt.wantIndex || err != nil {
@@ -58,7 +58,7 @@ func TestParsePermanent(t *testing.T) {
 
 // A virtual interface has no address that was built in.
 func TestPermanentMACOfNone(t *testing.T) {
-	if mac, err := PermanentMAC("lo"); err != nil || mac != (machine.MAC{}) {
+	if mac, err := PermanentMAC("lo"); err != nil || mac != (ether.MAC{}) {
 		t.Errorf("lo has %v, %v", mac, err)
 	}
 	if _, err := PermanentMAC("no-such-thing"); err == nil {
@@ -72,7 +72,7 @@ func FuzzParsePermanent(f *testing.F) {
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		mac, _, err := parsePermanent(data)
-		if mac != (machine.MAC{}) && (err != nil || !mac.Unicast()) {
+		if mac != (ether.MAC{}) && (err != nil || !mac.Unicast()) {
 			t.Errorf("%v, %v", mac, err)
 		}
 	})

@@ -6,25 +6,26 @@ import (
 	"net/netip"
 
 	"github.com/mdlayher/ethernet"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const (
-	// The window of a SYN. Nobody will send into it.
+	// The window of a SYN. No data arrives: the connection is reset at once.
 	probeWindow = 64240
 
-	// What fits into an Ethernet frame of 1500 octets beside the headers (RFC
-	// 9293, section 3.7.1). It is the only option: a service that takes a
-	// connection answers a SYN without any others.
+	// The largest segment in an Ethernet frame of 1500 octets (RFC 9293 section 3.7.1).
+	// It is the only option: the SYN-ACK of a service then has no others.
 	mss4           = 1500 - ipv4Header - tcpHeader
 	mss6           = 1500 - ipv6Header - tcpHeader
 	optionMSS      = 2
 	optionMSSWords = 1
 
-	// The ports that probes come from. Linux gives none of them to a program by
-	// default (ip_local_port_range), so what comes back to one answers a probe.
+	// The source ports of probes. By default Linux assigns none of them to a program
+	// (ip_local_port_range), so a packet to one is the answer to a probe.
 	firstProbePort = 61000
 	lastProbePort  = 64999
 )
@@ -32,16 +33,15 @@ const (
 // ProbePort returns the source port of the nth probe. The ports are used in turn.
 func ProbePort(n uint16) uint16 { return firstProbePort + n%(lastProbePort-firstProbePort+1) }
 
-// IsProbePort reports whether ProbePort returns port for some probe.
+// IsProbePort reports whether port is a source port of probes.
 func IsProbePort(port uint16) bool { return firstProbePort <= port && port <= lastProbePort }
 
-// SYNProbe returns a frame from src to the machine dst that asks to open a TCP
-// connection from one of our own addresses to a service, with the initial
-// sequence number seq. A service that is there answers with a SYN-ACK, which
-// ResetFor answers; a closed port with a RST. It is an error if an address or a
-// port is none that a host can have, if the addresses are of two families, or
-// if dst is not the address of one machine.
-func SYNProbe(src, dst machine.MAC, from, to netip.AddrPort, seq uint32) ([]byte, error) {
+// SYNProbe returns a SYN from src to the machine dst, from an own address to a service,
+// with the initial sequence number seq. A listening service answers with a SYN-ACK, which
+// ResetFor resets, and a closed port with a RST. It is an error if an address or a port
+// is not valid for one host, if the addresses are of two families, or if dst is not the
+// address of one machine.
+func SYNProbe(src, dst ether.MAC, from, to netip.AddrPort, seq uint32) ([]byte, error) {
 	if err := checkProbe(dst, from, to); err != nil {
 		return nil, fmt.Errorf("syn probe: %w", err)
 	}
@@ -55,11 +55,11 @@ func SYNProbe(src, dst machine.MAC, from, to netip.AddrPort, seq uint32) ([]byte
 	return transportFrame(src, dst, from.Addr(), to.Addr(), unix.IPPROTO_TCP, segment)
 }
 
-// ResetFor returns the frame from src that takes back what a SYNProbe began: the
-// RST for the SYN-ACK p. Its sequence number is what p acknowledges, so that it
-// is sure to be believed, and it has no ACK (RFC 9293, section 3.5.2). It is an
-// error if p is anything else, or if its sender is not the address of one machine.
-func ResetFor(p *Packet, src machine.MAC) ([]byte, error) {
+// ResetFor returns the RST from src that ends the connection of a SYNProbe after the
+// SYN-ACK p. Its sequence number is the acknowledgment number of p, so the receiver
+// accepts it, and it has no ACK (RFC 9293 section 3.5.2). It is an error if p is anything
+// else, or if its sender is not the address of one machine.
+func ResetFor(p *Packet, src ether.MAC) ([]byte, error) {
 	if !p.SYNACK() {
 		return nil, fmt.Errorf("reset: %v from %v with the flags %#02x: expected a syn-ack", p.Kind, p.From, p.Flags)
 	}
@@ -71,7 +71,7 @@ func ResetFor(p *Packet, src machine.MAC) ([]byte, error) {
 	return transportFrame(src, p.Src, from.Addr(), to.Addr(), unix.IPPROTO_TCP, segment)
 }
 
-func checkProbe(dst machine.MAC, from, to netip.AddrPort) error {
+func checkProbe(dst ether.MAC, from, to netip.AddrPort) error {
 	if err := checkPair(from.Addr(), to.Addr()); err != nil {
 		return err
 	}
@@ -84,16 +84,16 @@ func checkProbe(dst machine.MAC, from, to netip.AddrPort) error {
 	return checkDestination(dst)
 }
 
-// checkDestination says what is wrong with dst as the address of one machine.
-func checkDestination(dst machine.MAC) error {
+// checkDestination returns an error if dst is not the address of one machine.
+func checkDestination(dst ether.MAC) error {
 	if !dst.Unicast() {
 		return fmt.Errorf("destination %v: expected a unicast MAC address", dst)
 	}
 	return nil
 }
 
-// appendTCP appends a TCP header without an acknowledgment, which announces so
-// many 32-bit words of options after it. The checksum is still missing.
+// appendTCP appends a TCP header without an acknowledgment and without a checksum. words
+// is the number of 32-bit words of options that follow it.
 func appendTCP(b []byte, from, to uint16, seq uint32, flags byte, window uint16, words byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, from)
 	b = binary.BigEndian.AppendUint16(b, to)
@@ -105,7 +105,7 @@ func appendTCP(b []byte, from, to uint16, seq uint32, flags byte, window uint16,
 
 // transportFrame returns the upper-layer packet b, with its checksum set, in an
 // IP packet in an Ethernet frame.
-func transportFrame(src, dst machine.MAC, from, to netip.Addr, protocol byte, b []byte) ([]byte, error) {
+func transportFrame(src, dst ether.MAC, from, to netip.Addr, protocol byte, b []byte) ([]byte, error) {
 	setChecksum(b, protocol, from, to)
 	if to.Is6() {
 		packet := appendIPv6(nil, from, to, protocol, defaultHopLimit, len(b))
@@ -113,4 +113,27 @@ func transportFrame(src, dst machine.MAC, from, to netip.Addr, protocol byte, b 
 	}
 	packet := appendIPv4(nil, from, to, protocol, len(b))
 	return ethernetFrame(src, dst, ethernet.EtherTypeIPv4, append(packet, b...))
+}
+
+// EchoProbe returns an echo request without data from src to the machine dst, from an own
+// address (RFC 792; RFC 4443 section 4.1). Every operating system answers it by default;
+// a network card that answers ARP for its sleeping machine does not. id identifies the
+// requests of this program. It is an error if an address is not valid for one host, if
+// the addresses are of two families, or if dst is not the address of one machine.
+func EchoProbe(src, dst ether.MAC, from, to netip.Addr, id, seq uint16) ([]byte, error) {
+	err := checkPair(from, to)
+	if err == nil {
+		err = checkDestination(dst)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("echo probe: %w", err)
+	}
+	request, protocol := byte(ipv4.ICMPTypeEcho), byte(unix.IPPROTO_ICMP)
+	if to.Is6() {
+		request, protocol = byte(ipv6.ICMPTypeEchoRequest), unix.IPPROTO_ICMPV6
+	}
+	message := []byte{request, 0, 0, 0} // the checksum follows
+	message = binary.BigEndian.AppendUint16(message, id)
+	message = binary.BigEndian.AppendUint16(message, seq)
+	return transportFrame(src, dst, from, to, protocol, message)
 }

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
+	"nightporter/internal/waittest"
 )
 
 var (
@@ -66,11 +67,11 @@ func (n *namespace) halfOpen() int {
 }
 
 // TestKernelTakesProbes asks services of a real kernel. The probes come from
-// addresses that no kernel has, so nobody but us can answer for them.
+// addresses that no kernel has, so only the test can answer for them.
 func TestKernelTakesProbes(t *testing.T) {
 	porter, client := neighbors(t)
 	i := porter.open("porter0")
-	if err := i.SetInterest(lan.Interest{MACs: []machine.MAC{clientMAC}}); err != nil {
+	if err := i.SetInterest(lan.Interest{MACs: []ether.MAC{clientMAC}}); err != nil {
 		t.Fatal(err)
 	}
 	answers := make(chan lan.Packet, 100)
@@ -109,7 +110,7 @@ func TestKernelTakesProbes(t *testing.T) {
 			if err := errors.Join(err, i.Send(reset)); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the half open connection is gone", func() bool { return client.halfOpen() == 0 })
+			waittest.Until(t, "the half open connection is gone", func() bool { return client.halfOpen() == 0 })
 
 			if err := listener.Close(); err != nil {
 				t.Fatal(err)

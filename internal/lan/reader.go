@@ -2,6 +2,7 @@ package lan
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,31 +11,33 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/wait"
 )
 
 const (
-	// The largest frame the kernel makes of several (GRO) is 64 KiB and headers.
+	// The largest frame that the kernel makes of several (GRO) has 64 KiB and headers.
 	frameBuffer = 1<<16 + 64
 
-	// While the link is down: how often to look whether it still exists.
+	// How often the reader checks whether an interface still exists while the link is
+	// down.
 	downPoll = 250 * time.Millisecond
 
-	// After an error that may pass (no memory): how long to wait, in octaves.
+	// The pause after a temporary error (no memory), doubled each time.
 	minBackOff = 10 * time.Millisecond
 	maxBackOff = time.Second
 )
 
-// errGone is why a reader ends by itself.
+// errGone ends a reader whose interface was removed.
 var errGone = errors.New("the interface is gone")
 
-// Run reads frames until ctx ends, and then returns nil. handle gets each one of
-// ARP and IP that is well formed; it runs on the reader's goroutine and must not
-// block, and the Packet is its own only until it returns. Malformed frames are
-// counted (see Rejected) and otherwise ignored; those of other types say nothing
-// about a machine, whose network card may send them by itself. A link that goes down is waited for; an
-// interface that is gone, or a closed socket, is an error. There can be one Run
-// at a time.
-func (t *tap) Run(ctx context.Context, handle func(*Packet)) error {
+// Run reads frames until ctx ends, and then returns nil. It passes each well formed frame
+// of ARP and IP to handle, which runs on the goroutine of the reader and must not block.
+// The Packet is valid until handle returns. Run counts malformed frames (see Rejected)
+// and ignores frames of other types, which some network cards send while their machine
+// sleeps. It waits while the link is down. It returns an error if the interface is
+// removed or the socket is closed. Only one Run may be active at a time.
+func (t *packetSocket) Run(ctx context.Context, handle func(*Packet)) error {
 	r := newReader(handle, &t.rejected)
 	if err := t.conn.SetReadDeadline(time.Time{}); err != nil {
 		return t.unlessClosed(fmt.Errorf("read: %w", err))
@@ -43,8 +46,8 @@ func (t *tap) Run(ctx context.Context, handle func(*Packet)) error {
 	cancelled := context.AfterFunc(ctx, func() {
 		defer close(ended)
 		r.stop.Store(true)
-		// Breaks the wait for the next frame. It fails only on a closed socket,
-		// where nothing waits.
+		// This ends the wait for the next frame. It fails only on a closed socket,
+		// where no read waits.
 		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
 	})
 	err := t.read(ctx, r)
@@ -57,9 +60,9 @@ func (t *tap) Run(ctx context.Context, handle func(*Packet)) error {
 	return t.unlessClosed(fmt.Errorf("read: %w", err))
 }
 
-// read returns when ctx ends or when the socket is of no more use.
-func (t *tap) read(ctx context.Context, r *reader) error {
-	drain := r.drain // made once: a method value is an allocation
+// read returns when ctx ends or the socket is unusable.
+func (t *packetSocket) read(ctx context.Context, r *reader) error {
+	drain := r.drain // once, because a method value allocates
 	backOff, down := minBackOff, false
 	for {
 		before := r.frames
@@ -91,7 +94,7 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 			down = true
 		case r.errno == unix.ENOBUFS || r.errno == unix.ENOMEM:
 			t.log.Warn("cannot read frames for the moment", "event", "read_failed", "err", r.errno, "wait", backOff)
-			if !wait(ctx, backOff) {
+			if !wait.For(ctx, backOff) {
 				return nil
 			}
 			backOff = min(2*backOff, maxBackOff)
@@ -101,16 +104,17 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 		if err := t.watchDown(down); err != nil {
 			return err
 		}
-		// The deadline that cancels may have come before the one just set.
+		// The deadline that cancels may have been set before this one.
 		if ctx.Err() != nil {
 			return nil
 		}
 	}
 }
 
-// watchDown makes the next read return after a while if the link is down: the
-// kernel tells the socket that the link went down, not that it was removed later.
-func (t *tap) watchDown(down bool) error {
+// watchDown makes the next read return after downPoll if the link is down: the kernel
+// reports to the socket that the link went down, but not that the interface was removed
+// later.
+func (t *packetSocket) watchDown(down bool) error {
 	var deadline time.Time
 	if down {
 		deadline = time.Now().Add(downPoll)
@@ -119,7 +123,7 @@ func (t *tap) watchDown(down bool) error {
 }
 
 // gone reports whether the kernel has detached the socket from its interface.
-func (t *tap) gone() bool {
+func (t *packetSocket) gone() bool {
 	gone := false
 	err := t.raw.Control(func(fd uintptr) {
 		sa, err := unix.Getsockname(int(fd))
@@ -130,20 +134,8 @@ func (t *tap) gone() bool {
 	return gone || err != nil
 }
 
-// wait reports whether d passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// reader keeps what recvmsg(2) needs from one frame to the next, so that none of
-// it is allocated again. It is used by one goroutine, but for stop.
+// reader keeps the arguments of recvmsg(2), so that no read allocates. One goroutine uses
+// it; others may set stop.
 type reader struct {
 	handle   func(*Packet)
 	rejected *[verdicts]atomic.Uint64
@@ -151,7 +143,7 @@ type reader struct {
 
 	packet  Packet
 	buffer  []byte
-	control [controlWords]uint64 // of words, so that it is aligned for a Cmsghdr
+	control [controlWords]uint64 // of words, for the alignment of a Cmsghdr
 	iov     unix.Iovec
 	msg     unix.Msghdr
 
@@ -169,8 +161,8 @@ func newReader(handle func(*Packet), rejected *[verdicts]atomic.Uint64) *reader 
 	return r
 }
 
-// drain reads until there is nothing more to read, and then asks for a wait by
-// returning false. It returns true when it has to stop, for errno or stop.
+// drain reads until the queue is empty, and then returns false to wait. It returns true
+// when it has to stop, because of errno or stop.
 func (r *reader) drain(fd uintptr) bool {
 	r.errno = 0
 	for !r.stop.Load() {
@@ -196,7 +188,7 @@ func (r *reader) receive(fd uintptr) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// deliver hands one frame on, or counts why not.
+// deliver passes one frame to the handler or counts why it is rejected.
 func (r *reader) deliver(frame []byte) {
 	r.frames++
 	r.packet.Time, r.packet.Sum = r.ancillary()
@@ -204,8 +196,54 @@ func (r *reader) deliver(frame []byte) {
 		r.rejected[v].Add(1)
 		return
 	}
-	if r.packet.Kind == Other { // the kernel filter lets few of them through
+	if r.packet.Kind == Other { // few of them pass the kernel filter
 		return
 	}
 	r.handle(&r.packet)
+}
+
+const (
+	// struct __kernel_timespec: two 64-bit words on every architecture.
+	timespecLength = 16
+
+	// The room for the control messages of a socket, a timestamp and a struct
+	// tpacket_auxdata, in words of 64 bits.
+	controlWords = 12
+)
+
+// ancillary returns the content of the control messages of the last frame: the time of
+// its reception and the state of its checksum.
+func (r *reader) ancillary() (received time.Time, sum Checksum) {
+	control := (*[unsafe.Sizeof(r.control)]byte)(unsafe.Pointer(&r.control))
+	rest := control[:min(int(r.msg.Controllen), len(control))]
+	for len(rest) >= unix.CmsgLen(0) {
+		header := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
+		length := int(header.Len)
+		if length < unix.CmsgLen(0) || length > len(rest) {
+			break
+		}
+		data := rest[unix.CmsgLen(0):length]
+		switch {
+		case header.Level == unix.SOL_SOCKET && header.Type == unix.SO_TIMESTAMPNS_NEW && len(data) >= timespecLength:
+			seconds := int64(binary.NativeEndian.Uint64(data))
+			nanoseconds := int64(binary.NativeEndian.Uint64(data[8:]))
+			received = time.Unix(seconds, nanoseconds)
+		case header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= 4:
+			sum = checksumOf(binary.NativeEndian.Uint32(data)) // tp_status comes first
+		}
+		rest = rest[min(unix.CmsgSpace(len(data)), len(rest)):]
+	}
+	return received, sum
+}
+
+// checksumOf returns the state of the checksum from the status of a frame (packet(7),
+// PACKET_AUXDATA).
+func checksumOf(status uint32) Checksum {
+	switch {
+	case status&unix.TP_STATUS_CSUMNOTREADY != 0:
+		return Unfinished
+	case status&unix.TP_STATUS_CSUM_VALID != 0:
+		return Verified
+	}
+	return Unchecked
 }

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+	"nightporter/internal/waittest"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // run starts the reader, and stops it when the test ends. The error of Run comes
@@ -59,7 +61,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 			seen <- struct{}{}
 		}
 	})
-	frames, err := lan.Announcement(sleepyMAC, machine.Broadcast, sleepyMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(sleepyMAC, ether.Broadcast, sleepyMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,7 @@ func TestRunEndsWithTheSocket(t *testing.T) {
 	i := porter.open("porter0")
 	seen := make(chan struct{}, 1000)
 	_, ended := run(t, i, func(*lan.Packet) { seen <- struct{}{} })
-	frames, err := lan.Announcement(clientMAC, machine.Broadcast, clientMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(clientMAC, ether.Broadcast, clientMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,17 +153,17 @@ func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 	porter, client := neighbors(t)
 	var text logText
 	i, peer := porter.openWith("porter0", slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))), client.open("client0")
-	seen := make(chan machine.MAC, 1000)
+	seen := make(chan ether.MAC, 1000)
 	_, ended := run(t, i, func(p *lan.Packet) { seen <- p.SenderMAC })
 	for round := range byte(3) {
 		porter.setUp("porter0", false)
 		porter.setUp("porter0", true)
-		mark := machine.MAC{2, 0xaa, 0, 0, 0, round}
-		frames, err := lan.Announcement(clientMAC, machine.Broadcast, mark, sleepy4, none, none)
+		mark := ether.MAC{2, 0xaa, 0, 0, 0, round}
+		frames, err := lan.Announcement(clientMAC, ether.Broadcast, mark, sleepy4, none, none)
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a frame after the link was down", func() bool {
+		waittest.Until(t, "a frame after the link was down", func() bool {
 			_ = peer.Send(frames[0]) // fails while the link is not ready
 			select {
 			case got := <-seen:
@@ -170,7 +172,7 @@ func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 				return false
 			}
 		})
-		eventually(t, "two lines in the log", func() bool {
+		waittest.Until(t, "two lines in the log", func() bool {
 			return text.count(`"the link is down"`) == int(round)+1 && text.count(`"the link is up again"`) == int(round)+1
 		})
 	}
@@ -203,7 +205,7 @@ func TestDrops(t *testing.T) {
 	porter, client := neighbors(t)
 	i, peer := porter.open("porter0"), client.open("client0")
 	hold, held := make(chan struct{}), make(chan struct{}, 1)
-	run(t, i, func(p *lan.Packet) {
+	run(t, i, func(*lan.Packet) {
 		select {
 		case held <- struct{}{}:
 		default:
@@ -213,7 +215,7 @@ func TestDrops(t *testing.T) {
 	if got := i.Drops(); got != 0 {
 		t.Errorf("%d drops before anything was sent", got)
 	}
-	frames, err := lan.Announcement(clientMAC, machine.Broadcast, clientMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(clientMAC, ether.Broadcast, clientMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +227,7 @@ func TestDrops(t *testing.T) {
 	}
 	receive(t, "the first frame", held)
 	var before uint64
-	eventually(t, "dropped frames", func() bool {
+	waittest.Until(t, "dropped frames", func() bool {
 		before = i.Drops()
 		return before > 0
 	})

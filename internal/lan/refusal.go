@@ -5,20 +5,19 @@ import (
 	"net/netip"
 )
 
-// Refusal is why no host takes an IP packet, or that one may.
+// Refusal is the reason why every host drops an IP packet, or Taken.
 type Refusal uint8
 
-// The refusals. OwnSource needs more than the packet, and Packet.Refusal never
-// returns it.
+// The refusals. Packet.Refusal never returns OwnSource, which needs more than the packet.
 const (
 	Taken       Refusal = iota
 	BadSource           // the source is not the address of one host
-	OwnSource           // the source is an address of the destination's own, or of this host
+	OwnSource           // the source is an address of the destination, or of this host
 	NoHops              // the TTL or the hop limit is 0
-	SourceRoute         // the packet names its way
-	BadOptions          // IPv4: options that cannot be read
+	SourceRoute         // the packet has a source route
+	BadOptions          // IPv4: malformed options
 	BadChecksum         // IPv4: of the header
-	Refusals            // how many there are
+	Refusals            // the number of refusals
 )
 
 var refusalNames = [Refusals]string{
@@ -33,19 +32,19 @@ func (r Refusal) String() string {
 	return refusalNames[r]
 }
 
-// Refusal tells why a kernel drops the IP packet p that came in for an address of its
-// own, by what p itself shows. Frames of other kinds are Taken.
+// Refusal returns the reason why a kernel drops the IP packet p for one of its own
+// addresses, as far as p itself shows it. Frames of other kinds are Taken.
 //
-// The checksum of the IPv4 header is always verified, whatever the card says: Packet.Sum
-// is about the transport header, no kernel leaves the other one unfinished, and each
-// verifies it (RFC 1122, section 3.2.1.2).
+// It always verifies the checksum of the IPv4 header: Packet.Sum is about the transport
+// header. No kernel leaves the IPv4 header unfinished, and each verifies it (RFC 1122
+// section 3.2.1.2).
 func (p *Packet) Refusal() Refusal {
 	switch {
-	case !p.From.IsValid() || p.Kind < TCP: // ARP and neighbour discovery have rules of their own
+	case !p.From.IsValid() || p.Kind < TCP: // ARP and neighbor discovery have other rules
 		return Taken
 	case !isSource(p.From):
 		return BadSource
-	case p.Network == 0: // there is no header to look at
+	case p.Network == 0: // no header
 		return Taken
 	case p.From.Is4():
 		return refusal4(p.Frame[p.Network:])
@@ -53,10 +52,10 @@ func (p *Packet) Refusal() Refusal {
 	return refusal6(p.Frame[p.Network:])
 }
 
-// isSource reports whether a packet from another host may come from ip: RFC 1122,
-// section 3.2.1.3, for IPv4, and RFC 1112, section 4, for 240.0.0.0/4, which has the
-// limited broadcast in it; RFC 4291, sections 2.5.2, 2.5.3 and 2.7, for IPv6, and RFC
-// 6890, section 2.2.3, for the IPv4-mapped addresses.
+// isSource reports whether ip is valid as the source of a packet from another host. IPv4:
+// RFC 1122 section 3.2.1.3, and RFC 1112 section 4 for 240.0.0.0/4, which contains the
+// limited broadcast. IPv6: RFC 4291 sections 2.5.2, 2.5.3 and 2.7, and RFC 6890 section
+// 2.2.3 for IPv4-mapped addresses.
 func isSource(ip netip.Addr) bool {
 	if ip.IsUnspecified() || ip.IsMulticast() || ip.IsLoopback() || ip.Is4In6() {
 		return false
@@ -68,18 +67,17 @@ func isSource(ip netip.Addr) bool {
 	return true
 }
 
-// refusal4 looks at the IPv4 header at the beginning of b, whose length is known to be
-// right.
+// refusal4 checks the IPv4 header at the beginning of b, whose length is valid.
 func refusal4(b []byte) Refusal {
 	header := b[:int(b[0]&0x0f)*4]
 	switch {
-	case checksum(header, 0) != 0: // then nothing else in it means anything
+	case checksum(header, 0) != 0: // the other fields are unreliable
 		return BadChecksum
-	case b[8] == 0: // no forwarder would pass it on (RFC 791, section 3.1)
+	case b[8] == 0: // routers drop it (RFC 791 section 3.1)
 		return NoHops
 	}
 	switch routed, whole := readOptions(header[ipv4Header:]); {
-	case routed: // hosts take none by default (Linux, accept_source_route)
+	case routed: // hosts drop it by default (Linux, accept_source_route)
 		return SourceRoute
 	case !whole:
 		return BadOptions
@@ -87,10 +85,9 @@ func refusal4(b []byte) Refusal {
 	return Taken
 }
 
-// refusal6 looks at the IPv6 packet at the beginning of b, whose length is known to be
-// right.
+// refusal6 checks the IPv6 packet at the beginning of b, whose length is valid.
 func refusal6(b []byte) Refusal {
-	if b[7] == 0 { // likewise: RFC 8200, section 3
+	if b[7] == 0 { // RFC 8200 section 3
 		return NoHops
 	}
 	if !isExtension(b[6]) {
@@ -103,7 +100,7 @@ func refusal6(b []byte) Refusal {
 	return Taken
 }
 
-// Options of the IPv4 header (RFC 791, section 3.1).
+// Options of the IPv4 header (RFC 791 section 3.1).
 const (
 	optionEnd         = 0
 	optionNothing     = 1
@@ -111,10 +108,9 @@ const (
 	optionStrictRoute = 137
 )
 
-// readOptions reports whether the options of an IPv4 header name the stops of a source
-// route: the destination need not be the last, which is the one that the checksums
-// cover. They are not whole if one is shorter than its own header or reaches beyond the
-// last.
+// readOptions reports whether the options of an IPv4 header contain a source route: the
+// checksums cover the last destination, which may be another. They are not whole if an
+// option is shorter than its own header or reaches beyond the end.
 func readOptions(options []byte) (routed, whole bool) {
 	for len(options) > 0 && options[0] != optionEnd {
 		length := 1

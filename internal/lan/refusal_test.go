@@ -83,7 +83,7 @@ func TestAttackRefusal(t *testing.T) {
 				if packet[0]>>4 == 6 {
 					etherType = 0x86dd
 				}
-				for _, frame := range [][]byte{ether(etherType, packet...), tagged(ether(etherType, packet...), 0xe000)} {
+				for _, frame := range [][]byte{ethernetFrame(etherType, packet...), tagged(ethernetFrame(etherType, packet...), 0xe000)} {
 					for _, sum := range []lan.Checksum{lan.Unchecked, lan.Verified, lan.Unfinished} {
 						p := lan.Packet{Sum: sum}
 						if v := p.Parse(frame); v != lan.Accepted {
@@ -99,9 +99,9 @@ func TestAttackRefusal(t *testing.T) {
 	}
 }
 
-// ARP and neighbour discovery from no address at all are tests of one.
+// ARP and neighbor discovery from no address at all are tests of one.
 func TestRefusalIsOfPackets(t *testing.T) {
-	for _, frame := range [][]byte{ether(0x0806, with(arpBody(1), 14, 0, 0, 0, 0)...), question().frame(t), advice().frame(t), ether(0x88cc, 1, 2, 3)} {
+	for _, frame := range [][]byte{ethernetFrame(0x0806, with(arpBody(1), 14, 0, 0, 0, 0)...), question().frame(t), advice().frame(t), ethernetFrame(0x88cc, 1, 2, 3)} {
 		p := view(t, frame)
 		if got := p.Refusal(); got != lan.Taken {
 			t.Errorf("%v: %v", p.Kind, got)
@@ -117,7 +117,7 @@ func TestRefusalNames(t *testing.T) {
 
 func BenchmarkRefusal(b *testing.B) {
 	for name, frame := range map[string][]byte{
-		"syn": ether(0x0800, from4("192.168.7.2")...), "syn6": ether(0x86dd, from6("fe80::2")...),
+		"syn": ethernetFrame(0x0800, from4("192.168.7.2")...), "syn6": ethernetFrame(0x86dd, from6("fe80::2")...),
 	} {
 		b.Run(name, func(b *testing.B) {
 			var p lan.Packet

@@ -1,12 +1,14 @@
 package lan
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/jsimonetti/rtnetlink/v2"
@@ -14,21 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// route is a route with what rtnetlink leaves out of it.
+// route is a route with the attributes that rtnetlink omits.
 type route struct {
 	rtnetlink.RouteMessage
 	via     net.IP // a gateway of the other family (RFC 8950)
-	hops    []hop  // of several ways, those with such a gateway
-	wrapped bool   // packets are put into others on their way
+	hops    []hop  // the next hops of a multipath route that have such a gateway
+	wrapped bool   // packets are encapsulated
 }
 
-// hop is one of several ways that a route has.
+// hop is a next hop of a multipath route.
 type hop struct {
 	index uint32
 	via   net.IP
 }
 
-// UnmarshalBinary reads a struct rtmsg and its attributes.
+// UnmarshalBinary parses a struct rtmsg and its attributes.
 func (r *route) UnmarshalBinary(data []byte) error {
 	if err := r.RouteMessage.UnmarshalBinary(data); err != nil {
 		return err
@@ -52,7 +54,7 @@ func (r *route) UnmarshalBinary(data []byte) error {
 	return attributes.Err()
 }
 
-// viaOf reads a struct rtvia: the family comes first.
+// viaOf parses a struct rtvia, which begins with the family.
 func viaOf(b []byte) net.IP {
 	if len(b) <= 2 {
 		return nil
@@ -60,7 +62,7 @@ func viaOf(b []byte) net.IP {
 	return b[2:]
 }
 
-// hopsOf reads an array of struct rtnexthop, each with attributes behind it
+// hopsOf parses an array of struct rtnexthop, each followed by its attributes
 // (linux/rtnetlink.h).
 func hopsOf(b []byte) (hops []hop, err error) {
 	const align = unix.NLA_ALIGNTO - 1
@@ -94,7 +96,7 @@ func (c *rtnl) routes() ([]route, error) {
 	return all, nil
 }
 
-// gateways returns the next hops of the routes that leave by the interface index.
+// gateways returns the gateways of the routes over the interface index.
 func gateways(routes []route, index int) []netip.Addr {
 	var found []netip.Addr
 	add := func(out uint32, gateway net.IP) {
@@ -116,13 +118,12 @@ func gateways(routes []route, index int) []netip.Addr {
 	return slices.Compact(found)
 }
 
-// ErrNoDefaultRoute says that the host has no default route.
+// ErrNoDefaultRoute reports that the host has no default route.
 var ErrNoDefaultRoute = errors.New("no default route")
 
-// DefaultInterface returns the name of the interface of the default route: the
-// IPv4 one with the lowest metric, without one the IPv6 one. A route over a link
-// without carrier counts only if there is no other. Without any the error is
-// ErrNoDefaultRoute.
+// DefaultInterface returns the name of the interface of the default route: the IPv4 one
+// with the lowest metric, or else the IPv6 one. A route over a link without carrier
+// counts only if there is no other. Without any route the error is ErrNoDefaultRoute.
 func DefaultInterface() (string, error) {
 	var name string
 	err := withNetlink(func(c *rtnl) error {
@@ -176,4 +177,15 @@ func defaultRoute(routes []route) (uint32, bool) {
 		return cmp.Or(cmp.Compare(a.dead, b.dead), cmp.Compare(a.family, b.family), cmp.Compare(a.metric, b.metric))
 	})
 	return best.index, true
+}
+
+// Forwards reports whether the kernel of this host forwards packets of the family of ip
+// that arrive on the interface name.
+func Forwards(name string, ip netip.Addr) bool {
+	path := "/proc/sys/net/ipv4/conf/" + name + "/forwarding"
+	if ip.Is6() {
+		path = "/proc/sys/net/ipv6/conf/all/forwarding" // Linux uses no other for IPv6
+	}
+	b, err := os.ReadFile(path)
+	return err == nil && !bytes.Equal(bytes.TrimSpace(b), []byte("0"))
 }

@@ -5,23 +5,24 @@ import (
 	"fmt"
 	"net"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// ErrNoInterface says that the host has no interface of a name.
+// ErrNoInterface reports that the host has no interface of the given name or index.
 var ErrNoInterface = errors.New("there is no such interface")
 
-// Status is what the kernel says of an interface's link at one moment.
+// Status is the state of the link of an interface at one moment, as the kernel reports
+// it.
 type Status struct {
 	Index   int
-	MAC     machine.MAC
+	MAC     ether.MAC
 	MTU     int
-	Up      bool // it was not switched off
-	Carrier bool // its cable, or what stands for one, leads somewhere
+	Up      bool // the interface is enabled (IFF_UP)
+	Carrier bool // the link is connected (IFF_RUNNING)
 }
 
-// ReadStatus asks the kernel about the interface name. Without one the error is
-// ErrNoInterface.
+// ReadStatus reads the status of the interface name from the kernel. If there is none the
+// error is ErrNoInterface.
 func ReadStatus(name string) (Status, error) {
 	var s Status
 	err := withNetlink(func(c *rtnl) (err error) {
@@ -45,14 +46,14 @@ func (c *rtnl) status(name string) (Status, error) {
 	}, nil
 }
 
-// HostMACs returns the link-layer addresses of the host's interfaces, as far as
-// they are like those of Ethernet.
-func HostMACs() ([]machine.MAC, error) {
-	var macs []machine.MAC
+// HostMACs returns the link-layer addresses of all interfaces of the host that have the
+// length of an Ethernet address.
+func HostMACs() ([]ether.MAC, error) {
+	var macs []ether.MAC
 	err := withNetlink(func(c *rtnl) error {
 		all, err := c.links()
 		for _, link := range all {
-			if mac := macOf(&link.Interface); mac != (machine.MAC{}) {
+			if mac := macOf(&link.Interface); mac != (ether.MAC{}) {
 				macs = append(macs, mac)
 			}
 		}
@@ -61,10 +62,10 @@ func HostMACs() ([]machine.MAC, error) {
 	return macs, err
 }
 
-// macOf returns a link's address; nought if it has none, or one of another kind.
-func macOf(link *net.Interface) (mac machine.MAC) {
+// macOf returns the address of a link, or the zero MAC if it has none of six octets.
+func macOf(link *net.Interface) (mac ether.MAC) {
 	if len(link.HardwareAddr) == len(mac) {
-		mac = machine.MAC(link.HardwareAddr)
+		mac = ether.MAC(link.HardwareAddr)
 	}
 	return mac
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jsimonetti/rtnetlink/v2"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 func (n *namespace) status(name string) (s lan.Status, err error) {
@@ -30,10 +31,10 @@ func TestReadStatus(t *testing.T) {
 	porter, client := neighbors(t)
 	i := porter.open("porter0")
 	want := lan.Status{Index: i.Index(), MAC: porterMAC, MTU: 1500, Up: true, Carrier: true}
-	eventually(t, "the link works", func() bool { s, err := porter.status("porter0"); return err == nil && s == want })
+	waittest.Until(t, "the link works", func() bool { s, err := porter.status("porter0"); return err == nil && s == want })
 	client.setUp("client0", false)
 	want.Carrier = false
-	eventually(t, "no carrier", func() bool { s, err := porter.status("porter0"); return err == nil && s == want })
+	waittest.Until(t, "no carrier", func() bool { s, err := porter.status("porter0"); return err == nil && s == want })
 	porter.setUp("porter0", false)
 	want.Up = false
 	if s, err := porter.status("porter0"); err != nil || s != want {
@@ -48,7 +49,7 @@ func TestReadStatus(t *testing.T) {
 func TestWatch(t *testing.T) {
 	porter, client := neighbors(t)
 	i := porter.open("porter0")
-	eventually(t, "the link works", func() bool { s, err := porter.status("porter0"); return err == nil && s.Carrier })
+	waittest.Until(t, "the link works", func() bool { s, err := porter.status("porter0"); return err == nil && s.Carrier })
 	var w *lan.Watcher
 	porter.do(func() (err error) {
 		w, err = lan.Watch(slog.New(slog.DiscardHandler))
@@ -110,7 +111,7 @@ func TestCheckGroups(t *testing.T) {
 	}
 }
 
-// What was joined is joined by whoever takes the place, with its counts.
+// The groups of a closed interface are joined by its successor, with their counts.
 func TestAdoptGroups(t *testing.T) {
 	porter, _ := neighbors(t)
 	old := porter.open("porter0")

@@ -6,17 +6,18 @@ import (
 	"syscall"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sys/unix"
 )
 
-// saveWithLink has the kernel keep the SYN of a connection with its Ethernet header
+// saveWithLink makes the kernel keep the SYN of a connection with its Ethernet header
 // (TCP_SAVE_SYN of linux/tcp.h; Linux 5.10).
 const saveWithLink = 2
 
-// SaveSYN has the kernel keep the frame that opens each connection of a listener. It
-// is a Control of net.ListenConfig. An older kernel keeps none; that is no error.
+// SaveSYN makes the kernel keep the frame that opens each connection of a listener. It is
+// a Control of net.ListenConfig. A kernel before Linux 5.10 keeps none, which is not an
+// error.
 func SaveSYN(_, _ string, c syscall.RawConn) error {
 	var err error
 	if failed := c.Control(func(fd uintptr) {
@@ -41,18 +42,18 @@ func SavesSYN(listener syscall.Conn) bool {
 	return err == nil && value == saveWithLink
 }
 
-// maxSYN is the largest frame that can be kept: Ethernet, IPv6 with extension
-// headers, TCP with all options.
+// maxSYN is the largest frame that can be kept: Ethernet, IPv6 with extension headers,
+// TCP with all options.
 const maxSYN = 1024
 
-// SYNSource returns the source of the Ethernet frame that opened an accepted
-// connection. The kernel tells it once. It is the zero MAC if the kernel did not keep
-// that frame: while a listener is flooded with SYNs it keeps none (SYN cookies, RFC
-// 4987 section 3.6), and a frame of the loopback interface has no source.
-func SYNSource(conn syscall.Conn) (machine.MAC, error) {
+// SYNSource returns the source of the Ethernet frame that opened an accepted connection.
+// The kernel returns it once per connection. It is the zero MAC if the kernel did not
+// keep the frame, as while it sends SYN cookies (RFC 4987 section 3.6), and on the
+// loopback interface, whose frames have no source.
+func SYNSource(conn syscall.Conn) (ether.MAC, error) {
 	c, err := conn.SyscallConn()
 	if err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
 	var frame [maxSYN]byte
 	size := uint32(len(frame))
@@ -61,13 +62,13 @@ func SYNSource(conn syscall.Conn) (machine.MAC, error) {
 		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN,
 			uintptr(unsafe.Pointer(&frame[0])), uintptr(unsafe.Pointer(&size)), 0)
 	}); err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
 	if errno != 0 {
-		return machine.MAC{}, fmt.Errorf("read the frame that opened a connection: %w", errno)
+		return ether.MAC{}, fmt.Errorf("read the frame that opened a connection: %w", errno)
 	}
 	if size < ethernetHeader {
-		return machine.MAC{}, nil
+		return ether.MAC{}, nil
 	}
-	return machine.MAC(frame[len(machine.MAC{}):]), nil
+	return ether.MAC(frame[len(ether.MAC{}):]), nil
 }

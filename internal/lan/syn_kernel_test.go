@@ -7,13 +7,13 @@ import (
 	"syscall"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // opened returns the source of the frame that opens a connection from one namespace to
 // a listener of another.
-func opened(t *testing.T, at, from *namespace, addr netip.Addr, control func(string, string, syscall.RawConn) error) (mac machine.MAC, saves bool) {
+func opened(t *testing.T, at, from *namespace, addr netip.Addr, control func(string, string, syscall.RawConn) error) (mac ether.MAC, saves bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -38,7 +38,7 @@ func opened(t *testing.T, at, from *namespace, addr netip.Addr, control func(str
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := lan.SYNSource(conn.(syscall.Conn)); again != (machine.MAC{}) || err != nil {
+	if again, err := lan.SYNSource(conn.(syscall.Conn)); again != (ether.MAC{}) || err != nil {
 		t.Errorf("asked again: %v, %v", again, err)
 	}
 	return mac, lan.SavesSYN(l.(syscall.Conn))
@@ -51,10 +51,10 @@ func TestSYNSource(t *testing.T) {
 		if mac, saves := opened(t, porter, client, addr, lan.SaveSYN); mac != clientMAC || !saves {
 			t.Errorf("%v: opened by %v, saved: %t, want %v", addr, mac, saves, clientMAC)
 		}
-		if mac, saves := opened(t, porter, client, addr, nil); mac != (machine.MAC{}) || saves {
+		if mac, saves := opened(t, porter, client, addr, nil); mac != (ether.MAC{}) || saves {
 			t.Errorf("%v, not saved: opened by %v, saved: %t", addr, mac, saves)
 		}
-		if mac, saves := opened(t, porter, porter, addr, lan.SaveSYN); mac != (machine.MAC{}) || !saves {
+		if mac, saves := opened(t, porter, porter, addr, lan.SaveSYN); mac != (ether.MAC{}) || !saves {
 			t.Errorf("%v, from the host itself: opened by %v, saved: %t", addr, mac, saves)
 		}
 	}

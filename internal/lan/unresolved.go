@@ -9,20 +9,22 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
-// UnresolvedTime is how long ago the last packet was, at most, for which the kernel gives
-// up a neighbour, by default: up to 5 s before its entry goes bad, 5 s in which it still
-// believes the entry, and three questions a second apart (arp(7):
-// delay_first_probe_time, ucast_solicit, retrans_time_ms).
+// UnresolvedTime is the longest time by default between the last packet to a neighbor and
+// the failure of its resolution: up to 5 s until its entry is stale, 5 s in state DELAY,
+// and three probes a second apart (arp(7): delay_first_probe_time, ucast_solicit,
+// retrans_time_ms).
 const UnresolvedTime = 13 * time.Second
 
-// Unresolved is a subscription to the neighbours that the host's kernel has looked for in
-// vain: a program of the host has sent something to them, or the host forwards it. It
-// costs nothing for each packet, unlike an Outgoing.
+// Unresolved is a subscription to the neighbors that the kernel of the host could not
+// resolve, when a program of the host sends to them or the host forwards a packet. Unlike
+// an Outgoing it costs no CPU time per packet.
 type Unresolved struct {
 	log  *slog.Logger
 	conn *netlink.Conn
@@ -59,10 +61,10 @@ const (
 	neighborHeader   = unix.SizeofNdMsg
 )
 
-// unresolvedFilter passes what says that a neighbour was not found. A busy LAN has many
-// other news of neighbours.
+// unresolvedFilter passes only messages about a failed resolution. A busy LAN has many
+// other neighbor messages.
 func unresolvedFilter() []bpf.Instruction {
-	// The filter reads in network order what the kernel writes in its own.
+	// The filter reads in network byte order what the kernel writes in host byte order.
 	failed := binary.NativeEndian.AppendUint16(nil, unix.NUD_FAILED)
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: unix.SizeofNlMsghdr + offNeighborState, Size: 2},
@@ -72,7 +74,7 @@ func unresolvedFilter() []bpf.Instruction {
 	}
 }
 
-// Close ends the subscription. Run has ended, or was not called.
+// Close ends the subscription. Run must not be active.
 func (u *Unresolved) Close() error {
 	if u.conn == nil {
 		return nil
@@ -80,8 +82,8 @@ func (u *Unresolved) Close() error {
 	return u.conn.Close()
 }
 
-// Run calls tell for each neighbour that was not found, with the index of its interface,
-// until ctx ends. A subscription that fails is opened anew; what happens meanwhile is
+// Run calls tell for each neighbor that was not resolved, with the index of its
+// interface, until ctx ends. After a failure it subscribes again; events in between are
 // lost.
 func (u *Unresolved) Run(ctx context.Context, tell func(index int, ip netip.Addr)) {
 	for failing := false; ; failing = true {
@@ -92,7 +94,7 @@ func (u *Unresolved) Run(ctx context.Context, tell func(index int, ip netip.Addr
 		if !failing {
 			u.log.Warn("cannot see which neighbors the kernel does not find", "event", "neighbors_unseen", "err", err)
 		}
-		if !wait(ctx, redialPause) {
+		if !wait.For(ctx, redialPause) {
 			return
 		}
 	}
@@ -123,7 +125,8 @@ func (u *Unresolved) follow(ctx context.Context, tell func(int, netip.Addr)) err
 	return nil
 }
 
-// unresolved reads a message that may say that a neighbour was not found.
+// unresolved parses a message, and reports whether it is about a neighbor that was not
+// resolved.
 func unresolved(m netlink.Message) (index int, ip netip.Addr, ok bool) {
 	if m.Header.Type != unix.RTM_NEWNEIGH || len(m.Data) < neighborHeader ||
 		binary.NativeEndian.Uint16(m.Data[offNeighborState:]) != unix.NUD_FAILED {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel passes nothing else on than neighbours that were not found.
+// The kernel passes nothing else on than neighbors that were not found.
 func TestUnresolvedFilter(t *testing.T) {
 	vm, err := bpf.NewVM(unresolvedFilter())
 	if err != nil {

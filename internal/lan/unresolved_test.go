@@ -9,15 +9,16 @@ import (
 	"testing"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
-// sought is an address that the kernel has looked for in vain.
+// sought is an address that the kernel could not resolve.
 type sought struct {
 	index int
 	ip    netip.Addr
 }
 
-// TestUnresolved: what a local program sends to an address that no host has is told, of
+// TestUnresolved: what a local program sends to an address that no host has is reported, of
 // both families, and what it sends to a host is not.
 func TestUnresolved(t *testing.T) {
 	porter, _ := neighbors(t)
@@ -50,7 +51,7 @@ func TestUnresolved(t *testing.T) {
 	}
 	want := map[sought]bool{{index, none4}: true, {index, none6}: true}
 	for len(want) > 0 {
-		got := receive(t, "what is looked for in vain", seen)
+		got := receive(t, "an unresolved neighbor", seen)
 		if !want[got] {
 			t.Fatalf("told %+v, want %v", got, want)
 		}
@@ -86,7 +87,7 @@ func TestLoopback(t *testing.T) {
 	})
 	datagram(porter, netip.MustParseAddr("192.168.7.1"), 8) // own, and not asked for
 	for _, ip := range []netip.Addr{own4, own6, last} {
-		eventually(t, "an address of "+ip.String(), func() bool { return ip == last || porter.localAddrs()[ip] })
+		waittest.Until(t, "an address of "+ip.String(), func() bool { return ip == last || porter.localAddrs()[ip] })
 		datagram(porter, ip, 9)
 	}
 	for _, want := range []netip.Addr{own4, own6, last} {

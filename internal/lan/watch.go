@@ -9,37 +9,37 @@ import (
 	"os"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// gathering is how long changes are collected from the first on: a link that
-	// comes up is a dozen messages, and what they end in is what matters.
+	// gathering is how long changes are collected, from the first one on: a link that
+	// comes up causes a dozen messages, of which the last state counts.
 	gathering = 150 * time.Millisecond
 
-	// redialPause is how long to wait before a subscription that failed is
-	// opened anew; until then everything may have changed.
+	// redialPause is the pause before a new subscription after a failure. Everything may
+	// have changed in between.
 	redialPause = time.Second
 )
 
-// Change is what the kernel said of one interface. That it said something means
-// that its link, addresses or routes may be others now. What is lost for a moment
-// takes with it what the kernel ties to it, even if all looks as before when one
-// comes to look.
+// Change is what the kernel reported about one interface. Its link, addresses or routes
+// may have changed. A short loss counts even if the state is the same afterwards, because
+// the kernel drops with a link or an address what depends on it.
 type Change struct {
 	LinkLost bool // it was down, without a carrier, or removed
 	AddrLost bool // an address was removed
 }
 
-// Changes are what happened to the interfaces of the host in a short while.
+// Changes are the changes of the interfaces of the host in a short time.
 type Changes struct {
-	Everything bool           // the kernel could not tell all: read everything anew
+	Everything bool           // messages were lost: read everything again
 	Of         map[int]Change // by index
 }
 
-// To returns what happened to the interface with an index, and whether anything
-// may have.
+// To returns the change of the interface index, and whether there may be one.
 func (c Changes) To(index int) (Change, bool) {
 	if c.Everything {
 		return Change{LinkLost: true, AddrLost: true}, true
@@ -48,23 +48,22 @@ func (c Changes) To(index int) (Change, bool) {
 	return change, ok
 }
 
-// Watcher is a subscription to the kernel's news of links, addresses and routes
-// (rtnetlink(7)).
+// Watcher is a subscription to changes of links, addresses and routes (rtnetlink(7)).
 type Watcher struct {
 	log  *slog.Logger
 	dial func() (subscription, error)
 	conn subscription
 }
 
-// subscription is what a Watcher needs of a *netlink.Conn.
+// subscription are the methods of *netlink.Conn that a Watcher uses.
 type subscription interface {
 	Receive() ([]netlink.Message, error)
 	SetReadDeadline(time.Time) error
 	Close() error
 }
 
-// Watch subscribes in the network namespace of the calling thread. What happens
-// from now on is kept by the kernel until Run takes it.
+// Watch subscribes in the network namespace of the calling thread. The kernel queues
+// changes from then on until Run reads them.
 func Watch(log *slog.Logger) (*Watcher, error) {
 	w := &Watcher{log: log, dial: subscribe}
 	var err error
@@ -83,7 +82,7 @@ func subscribe() (subscription, error) {
 	return conn, nil
 }
 
-// Close ends the subscription. Run has ended, or was not called.
+// Close ends the subscription. Run must not be active.
 func (w *Watcher) Close() error {
 	if w.conn == nil {
 		return nil
@@ -91,8 +90,8 @@ func (w *Watcher) Close() error {
 	return w.conn.Close()
 }
 
-// Run hands changes to tell until ctx ends, those of a burst together, some
-// 150 ms after the first. A subscription that fails is opened anew.
+// Run passes changes to tell until ctx ends, those of a burst together, some 150 ms after
+// the first. After a failure it subscribes again.
 func (w *Watcher) Run(ctx context.Context, tell func(Changes)) {
 	for failing := false; ; failing = true {
 		err := w.follow(ctx, tell)
@@ -100,9 +99,9 @@ func (w *Watcher) Run(ctx context.Context, tell func(Changes)) {
 			return
 		}
 		if !failing {
-			w.log.Warn("cannot follow the changes of the network, so it is looked at every now and then", "event", "watch_failed", "err", err, "every", redialPause)
+			w.log.Warn("cannot watch for changes of the network: it is read periodically", "event", "watch_failed", "err", err, "every", redialPause)
 		}
-		if !wait(ctx, redialPause) {
+		if !wait.For(ctx, redialPause) {
 			return
 		}
 		tell(Changes{Everything: true})
@@ -133,16 +132,14 @@ func (w *Watcher) follow(ctx context.Context, tell func(Changes)) error {
 	return nil
 }
 
-// breakOff has conn wait no longer for the next message once ctx ends, until stop is
-// called.
+// breakOff ends the wait of conn for a message once ctx ends, until stop is called.
 func breakOff(ctx context.Context, conn interface{ SetReadDeadline(time.Time) error }) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		_ = conn.SetReadDeadline(time.Unix(1, 0)) // on a socket that fails nothing waits
+		_ = conn.SetReadDeadline(time.Unix(1, 0)) // no read waits on a failed socket
 	})
 }
 
-// gather waits for a message and collects those that follow it. With ctx it
-// ends early.
+// gather waits for a message and collects those that follow it. It ends early with ctx.
 func gather(ctx context.Context, conn subscription) (Changes, error) {
 	burst := Changes{Of: make(map[int]Change)}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
@@ -171,8 +168,8 @@ func gather(ctx context.Context, conn subscription) (Changes, error) {
 	return burst, nil
 }
 
-// note takes one message in. Of one that is not understood it is only known that
-// something has happened.
+// note adds the content of one message. A malformed message means that something has
+// changed.
 func (c *Changes) note(m netlink.Message) {
 	var index int
 	var change Change
@@ -183,7 +180,7 @@ func (c *Changes) note(m netlink.Message) {
 			break
 		}
 		if m.Data[0] != unix.AF_UNSPEC {
-			return // of a port of a bridge: none of the link's own news
+			return // about the port of a bridge, not the link itself
 		}
 		index = word(m.Data[4:])
 		const works = unix.IFF_UP | unix.IFF_RUNNING
@@ -195,7 +192,7 @@ func (c *Changes) note(m netlink.Message) {
 		change.AddrLost = m.Header.Type == unix.RTM_DELADDR
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if index, ok = routeIndex(m.Data); ok && index == 0 {
-			return // leads nowhere
+			return // a route without an interface
 		}
 	default:
 		return
@@ -208,8 +205,8 @@ func (c *Changes) note(m netlink.Message) {
 	c.Of[index] = Change{LinkLost: had.LinkLost || change.LinkLost, AddrLost: had.AddrLost || change.AddrLost}
 }
 
-// routeIndex returns the interface that a route leaves by, 0 for one that leaves
-// by none, and false where that cannot be said in one number.
+// routeIndex returns the interface of a route, 0 without one. It is false for several
+// interfaces and for a malformed message.
 func routeIndex(data []byte) (int, bool) {
 	if len(data) < unix.SizeofRtMsg {
 		return 0, false

@@ -196,7 +196,7 @@ func watched(t *testing.T, count int, f func(conns []*news, told func() []Change
 	})
 }
 
-// A burst is told once, within 150 ms of its first message.
+// A burst is reported once, within 150 ms of its first message.
 func TestBurst(t *testing.T) {
 	watched(t, 1, func(conns []*news, told func() []Changes) {
 		conn := conns[0]

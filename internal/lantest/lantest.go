@@ -1,18 +1,18 @@
-// Package lantest has packets and machines for tests: the frames of a LAN as package
-// lan parses them, and crowds of machines. The addresses are those of the lab.
+// Package lantest builds frames and machines for tests: parsed packets of package lan, whole
+// frames, and crowds of machines. The addresses are those of the lab.
 package lantest
 
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// PorterMAC is the porter's.
-var PorterMAC = machine.MAC{2, 0x77, 0, 0, 0, 2}
+// PorterMAC is the MAC of the porter.
+var PorterMAC = ether.MAC{2, 0x77, 0, 0, 0, 2}
 
 // The services of machines.
 var (
@@ -21,63 +21,56 @@ var (
 	Ping = machine.Port{Protocol: machine.ICMP}
 )
 
-// ARPRequest asks who has an address.
-func ARPRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+// ARPRequest is an ARP request for the address to.
+func ARPRequest(src, dst ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
 }
 
-// ARPProbe asks whether ip is free (RFC 5227 section 2.1.1).
-func ARPProbe(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return ARPRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
+// ARPProbe is an ARP probe for ip (RFC 5227 section 2.1.1).
+func ARPProbe(src ether.MAC, ip netip.Addr) *lan.Packet {
+	return ARPRequest(src, ether.Broadcast, netip.IPv4Unspecified(), ip)
 }
 
-// ARPReply says who has an address.
-func ARPReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+// ARPReply is an ARP reply: the address from is at src.
+func ARPReply(src, dst ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
 }
 
-// Solicit asks who has an IPv6 address.
-func Solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
+// Solicit is a neighbor solicitation for target.
+func Solicit(src ether.MAC, from, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
 }
 
-// DAD asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
-func DAD(src machine.MAC, ip netip.Addr) *lan.Packet {
+// DAD is a solicitation of duplicate address detection (RFC 4862 section 5.4.2), which has no
+// option.
+func DAD(src ether.MAC, ip netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
 }
 
-// Advertise names its own sender; without an option it does so by the frame. One that
-// goes to the porter answers it.
-func Advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
+// Advertise is a neighbor advertisement for target, with a target link-layer option unless
+// that is zero. It is solicited if it goes to the porter.
+func Advertise(src, dst, option ether.MAC, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
 		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == PorterMAC}
 }
 
 // IP is an IP packet that goes to the porter's MAC.
-func IP(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
+func IP(kind lan.Kind, src ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: kind, Src: src, Dst: PorterMAC, From: from, To: to}
 }
 
 // ClientPort is the port that clients send from.
 const ClientPort = 40000
 
-// The flags of a TCP segment (RFC 9293 section 3.1).
-const (
-	FIN byte = 1
-	SYN byte = 2
-	RST byte = 4
-	ACK byte = 16
-)
-
 // Segment is a TCP segment that goes to the porter's MAC.
-func Segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
+func Segment(src ether.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
 	p := IP(lan.TCP, src, from, to)
 	p.FromPort, p.ToPort, p.Flags = ClientPort, port, flags
 	return p
 }
 
 // Datagram is a UDP datagram in a whole frame, without a checksum.
-func Datagram(src, dst machine.MAC, from, to netip.AddrPort, payload string) *lan.Packet {
+func Datagram(src, dst ether.MAC, from, to netip.AddrPort, payload string) *lan.Packet {
 	udp := binary.BigEndian.AppendUint16(nil, from.Port())
 	udp = binary.BigEndian.AppendUint16(udp, to.Port())
 	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(payload)))
@@ -86,7 +79,7 @@ func Datagram(src, dst machine.MAC, from, to netip.AddrPort, payload string) *la
 
 // Unreachable is "port unreachable" about a datagram, in a whole frame without a
 // checksum.
-func Unreachable(src, dst machine.MAC, about *lan.Packet) *lan.Packet {
+func Unreachable(src, dst ether.MAC, about *lan.Packet) *lan.Packet {
 	icmp, protocol := []byte{3, 3, 0, 0, 0, 0, 0, 0}, byte(1) // RFC 792
 	if about.From.Is6() {
 		icmp, protocol = []byte{1, 4, 0, 0, 0, 0, 0, 0}, 58 // RFC 4443 section 3.1
@@ -94,39 +87,19 @@ func Unreachable(src, dst machine.MAC, about *lan.Packet) *lan.Packet {
 	return whole(src, dst, about.To, about.From, protocol, append(icmp, about.Frame[about.Network:]...))
 }
 
-// whole returns what is read of an IP packet with this content.
-func whole(src, dst machine.MAC, from, to netip.Addr, protocol byte, content []byte) *lan.Packet {
-	frame := append(slices.Clone(dst[:]), src[:]...)
+// whole returns the parsed frame of an IP packet with this content.
+func whole(src, dst ether.MAC, from, to netip.Addr, protocol byte, content []byte) *lan.Packet {
+	var frame []byte
 	if from.Is4() {
-		frame = append(frame, 0x08, 0x00, 0x45, 0)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(20+len(content)))
-		frame = append(frame, 0, 0, 0, 0, 64, protocol, 0, 0)
+		frame = ipv4Frame(src, dst, from, to, protocol, content)
 	} else {
-		frame = append(frame, 0x86, 0xdd, 0x60, 0, 0, 0)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(len(content)))
-		frame = append(frame, protocol, 64)
-	}
-	frame = append(append(frame, from.AsSlice()...), to.AsSlice()...)
-	if from.Is4() {
-		SetHeaderSum(frame[14:])
+		frame = IPv6Frame(src, dst, from, to, protocol, 64, content)
 	}
 	p := new(lan.Packet)
-	if v := p.Parse(append(frame, content...)); v != lan.Accepted {
-		panic(v) // of our own making
+	if v := p.Parse(frame); v != lan.Accepted {
+		panic(v) // a fault of this package
 	}
 	return p
-}
-
-// SetHeaderSum sets the checksum of the header of an IPv4 packet (RFC 1071): no kernel
-// takes one without it.
-func SetHeaderSum(packet []byte) {
-	packet[10], packet[11] = 0, 0
-	var sum uint32
-	for at := 0; at < int(packet[0]&15)*4; at += 2 {
-		sum += uint32(binary.BigEndian.Uint16(packet[at:]))
-	}
-	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(packet[10:], ^uint16(sum>>16+sum))
 }
 
 // Crowd returns n machines with both families.
@@ -134,7 +107,7 @@ func Crowd(n int) []machine.Spec {
 	ports := []machine.Port{SSH, Game, Ping}
 	all := make([]machine.Spec, n)
 	for i := range all {
-		mac := machine.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
+		mac := ether.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
 		ip6 := netip.MustParseAddr("fd77::20").As16()
 		ip6[14], ip6[15] = byte(i>>8)+1, byte(i)
 		all[i] = machine.Spec{Name: "m" + mac.String(), MAC: mac, Monitor: []machine.Address{

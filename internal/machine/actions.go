@@ -3,16 +3,18 @@ package machine
 import (
 	"net/netip"
 	"time"
+
+	"nightporter/internal/ether"
 )
 
-// Action is something that the porter has to do or to report.
+// Action is what the porter has to do or to report.
 type Action interface{ action() }
 
-// What has to be done.
+// Actions to execute.
 type (
-	// Claim: answer ARP and NDP for the addresses with our own MAC, and announce
-	// that AnnounceAfter from now. Quiet has nothing announced, and stops what is: the
-	// machine may be about to test the addresses, and would fail for it.
+	// Claim: answer ARP and NDP for the addresses with the porter's MAC, and announce
+	// them AnnounceAfter from now. With Quiet do not announce them, and stop present
+	// announcements: they would fail a test of the addresses by the machine.
 	Claim struct {
 		Addrs         []netip.Addr
 		AnnounceAfter time.Duration
@@ -20,80 +22,81 @@ type (
 	}
 
 	// Yield: stop answering for the addresses and stop announcing them. Packets
-	// for them are taken as before.
+	// for them are still handled.
 	Yield struct{ Addrs []netip.Addr }
 
-	// Release: the claim on the addresses is over. Clients may still send to us.
+	// Release: end the claim of the addresses. Clients may still send to the porter.
 	Release struct{ Addrs []netip.Addr }
 
 	// EndClaim: stop forwarding packets for the addresses and end the guard. It is
 	// the last step of a claim.
 	EndClaim struct{ Addrs []netip.Addr }
 
-	// Announce: tell the LAN that the addresses are at the machine's own MAC,
-	// several times (see AnnouncedFor).
+	// Announce: announce the addresses at the machine's own MAC, several times (see
+	// AnnouncedFor).
 	Announce struct{ Addrs []netip.Addr }
 
-	// StopAnnouncing: the machine tests the addresses, or is about to.
+	// StopAnnouncing: stop announcing the addresses. The machine tests them, or may
+	// test them soon.
 	StopAnnouncing struct{ Addrs []netip.Addr }
 
-	// Probe: ask the machine's own MAC for the addresses by unicast. With
-	// Broadcast ask all hosts too, to find another user of an address before it is
-	// claimed (RFC 5227 section 2.1). With System ask for what only an operating
-	// system answers as well. If nothing could be sent the answer is ProbeFailed.
+	// Probe: send unicast requests for the addresses to the machine's MAC. With
+	// Broadcast also broadcast them, to find another user of an address before it is
+	// claimed (RFC 5227 section 2.1). With System also send requests that only an
+	// operating system answers. If nothing can be sent, the answer is ProbeFailed.
 	Probe struct {
 		Addrs     []netip.Addr
 		Broadcast bool
 		System    bool
 	}
 
-	// Recheck: ask all hosts for an address that is to be claimed while the
-	// machine sleeps. An answer is Conflicted; RecheckFailed if it cannot be sent.
+	// Recheck: broadcast a request for an address that will be claimed while the
+	// machine sleeps. The answer of a host is Conflicted. If the request cannot be
+	// sent, the answer is RecheckFailed.
 	Recheck struct{ Addr netip.Addr }
 
-	// SendMagic: send a magic packet, in the Attempt-th round of this wake.
+	// SendMagic: send a magic packet of round Attempt of this wake.
 	SendMagic struct {
 		Attempt  int
 		Again    bool // not the first of its round
-		Repeated bool // the machine did not wake before: not worth an event
+		Repeated bool // the wake before failed: it is not reported
 	}
 
-	// HandOver: check when the services can take their clients, and report that
-	// with ServicesReady. A later one replaces it.
-	HandOver struct{ Services []Service }
+	// CheckServices: check when the services accept clients, and answer with
+	// ServicesReady. It replaces an earlier CheckServices.
+	CheckServices struct{ Services []Service }
 
-	// AdmitClients: send on what is held for the services, and what follows.
+	// AdmitClients: replay the held packets for the services, and forward later ones.
 	AdmitClients struct{ Services []Service }
 
-	// Hold: do this with packets for the machine from now on.
+	// Hold: handle packets for the machine in this mode from now on.
 	Hold struct{ Mode HoldMode }
 
-	// DropPackets: forget what is held.
+	// DropPackets: drop all held packets.
 	DropPackets struct{}
 
-	// Observe: this is what the readers have to look out for from now on.
+	// Observe: observe the machine like this from now on.
 	Observe struct {
 		Attention  Attention
-		IgnoreBare bool // answers that a network card can give say nothing
-		Undefended bool // another host that tests an address may have it
-		Doubtful   bool // it may be up after all: traffic for it is to be reported with Visited
+		IgnoreBare bool // ignore answers that a network card can give
+		Undefended bool // do not defend an address that another host tests
+		Doubtful   bool // the machine may be up: report traffic for it with Visited
 	}
 
-	// FilterKnocks: whether a knock would be the first reason to wake the machine,
-	// and since when it sleeps.
+	// FilterKnocks: filter knocks if AtRest. See Machine.AtRest for both values.
 	FilterKnocks struct {
-		Fell   time.Time
-		AtRest bool
+		AsleepSince time.Time
+		AtRest      bool
 	}
 
 	// Persist: store the machine's Memory. It is the last action of an event.
 	Persist struct{}
 
-	// Forget: drop the machine.
+	// Forget: remove the machine.
 	Forget struct{ Reason string }
 )
 
-// What has to be reported.
+// Actions that report an event.
 type (
 	// Moved: the machine went from one state to another.
 	Moved struct {
@@ -103,9 +106,9 @@ type (
 		Repeated bool          // the same was reported within the hour
 	}
 
-	// WakeBegan: this is who woke it and why. Service and Source are set for
-	// a knock, By for a wake that was requested. One that goes on after the
-	// machine spoke is reported again, and not counted.
+	// WakeBegan: a wake began. Service and Source are set for a knock, By for a
+	// requested wake. With GoesOn the wake had begun before: it continues after a frame
+	// of the machine, and is not counted again.
 	WakeBegan struct {
 		Trigger  Trigger
 		Service  Service
@@ -113,27 +116,27 @@ type (
 		By       string
 		GoesOn   bool
 		Repeated bool
-		Test     bool // see WakeAsked
+		Test     bool // see WakeRequested
 	}
 
-	// MagicRequested: a wake was requested of a machine that is in State, in which it
-	// gets one magic packet and nothing more.
+	// MagicRequested: a wake was requested in State, in which the machine gets only one
+	// magic packet.
 	MagicRequested struct {
 		Trigger Trigger
 		By      string
 		State   State
 	}
 
-	// KnockIgnored: a client knocked, and the machine did not wake too often to be woken
-	// now.
+	// KnockIgnored: a client knocked, and the machine is not woken because its last
+	// wakes failed.
 	KnockIgnored struct {
 		Service Service
 		Source  netip.AddrPort
 	}
 
-	// WakeEnded: it is up. Boot is the time from the first magic packet to its
-	// first proof of life, Ready that to the handover. An Unready one means that a
-	// service with a waiting client was not there in time.
+	// WakeEnded: the machine is up. Boot is the time from the first magic packet to the
+	// first proof of life, Ready the time to the handover. Unready means that a service
+	// with a waiting client was not ready in time.
 	WakeEnded struct {
 		Boot, Ready time.Duration
 		Unready     bool
@@ -143,7 +146,7 @@ type (
 	// LeftUnready: these services were not ready when the machine was handed over.
 	LeftUnready struct{ Services []Service }
 
-	// WakeFailed: so many rounds of magic packets brought nothing, and nobody tries any more.
+	// WakeFailed: the machine did not wake after Attempts rounds of magic packets.
 	WakeFailed struct {
 		Trigger  Trigger
 		Attempts int
@@ -151,43 +154,42 @@ type (
 		Test     bool
 	}
 
-	// ServiceReady: in a test the service takes clients so long after the first magic packet.
+	// ServiceReady: in a test, the service was ready After the first magic packet.
 	ServiceReady struct {
 		Service Service
 		After   time.Duration
 	}
 
-	// ConflictSeen: the address is left to the other host.
+	// ConflictSeen: the address is conceded to the other host.
 	ConflictSeen struct {
 		Addr       netip.Addr
-		By         MAC
-		Undefended bool // it was not defended, since the machine did not wake
+		By         ether.MAC
+		Undefended bool // the address was not defended, because the machine did not wake
 	}
 
-	// ConflictOver: no other host answers for the address any more. Its Claim
-	// follows.
+	// ConflictOver: no other host answers for the address any more. Claim follows.
 	ConflictOver struct{ Addr netip.Addr }
 
-	// AddressWaits: an address of a registration cannot be claimed at present, or
-	// can from now on where Reason is empty.
+	// AddressWaits: an address of a registration cannot be claimed at present, or, if
+	// Reason is empty, can be claimed from now on.
 	AddressWaits struct {
 		Addr   netip.Addr
 		Reason string
 	}
 
-	// WatchBegan: the machine registered to be looked after while it is awake.
+	// WatchBegan: the machine registered to be monitored while it is awake.
 	WatchBegan struct{}
 
-	// PauseBegan: the machine is left alone from now on.
+	// PauseBegan: the machine is paused from now on.
 	PauseBegan struct {
 		Until time.Time
 		By    string
 	}
 
-	// PauseEnded: by request of By, or because its time is over.
+	// PauseEnded: the pause ended by request of By, or because its time is over.
 	PauseEnded struct{ By string }
 
-	// Deferred: the machine registered during a pause, which has to end first.
+	// Deferred: the machine registered during a pause, and is handled after it.
 	Deferred struct{ Until time.Time }
 
 	// Elsewhere: the machine is up, and answers for Addr instead of its own.
@@ -203,7 +205,7 @@ func (StopAnnouncing) action() {}
 func (Probe) action()          {}
 func (Recheck) action()        {}
 func (SendMagic) action()      {}
-func (HandOver) action()       {}
+func (CheckServices) action()  {}
 func (AdmitClients) action()   {}
 func (Hold) action()           {}
 func (DropPackets) action()    {}
@@ -228,28 +230,28 @@ func (PauseBegan) action()     {}
 func (PauseEnded) action()     {}
 func (Deferred) action()       {}
 
-// HoldMode is what is done with packets that come to us for a machine.
+// HoldMode is what is done with packets for a machine.
 type HoldMode uint8
 
-// The modes.
+// The modes of holding.
 const (
-	Ignore      HoldMode = iota // they are not ours: the machine has its addresses
-	HoldAll                     // keep knocks
-	HoldUnready                 // keep knocks at services that are not ready, forward the rest
-	AdmitAll                    // send on what is held, forward the rest, and tell its clients where the machine is
+	Ignore      HoldMode = iota // not for the porter: the machine has its addresses
+	HoldAll                     // hold knocks
+	HoldUnready                 // hold knocks at services that are not ready, forward the rest
+	AdmitAll                    // replay held packets, forward the rest, and correct the clients' neighbor caches
 )
 
-// Attention is how closely the readers have to look.
+// Attention is how closely the readers observe a machine.
 type Attention uint8
 
 // The degrees of attention.
 const (
-	Unobserved Attention = iota
-	Attended             // to its ARP and neighbor discovery, which the kernel filter passes anyway, and to what still comes to us for it
-	Observed             // to all it sends, and all that is sent to it
+	ObserveNothing  Attention = iota
+	ObserveNeighbor           // its ARP and neighbor discovery, and packets for it that still come to the porter
+	ObserveAll                // all frames from it and to it
 )
 
-// Reason is why a machine changed its state, in words for the log.
+// Reason is why a machine changed its state, as text for the log.
 type Reason string
 
 // The reasons.
@@ -257,14 +259,14 @@ const (
 	WhyRegistered   Reason = "registered"
 	WhySilent       Reason = "fell silent"
 	WhyUnanswered   Reason = "stopped answering"
-	WhyThere        Reason = "still up"
+	WhyStillUp      Reason = "still up"
 	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
-	WhyOnlyCard     Reason = "only the network card or management firmware answers"
-	WhySpoke        Reason = "spoke in its sleep"
+	WhyOnlyNIC      Reason = "only the network card or management firmware answers"
+	WhySpoke        Reason = "sent a frame while asleep"
 	WhyStarted      Reason = "started externally"
 	WhyElsewhere    Reason = "up at another address"
 	WhyKnock        Reason = "knock"
-	WhyAsked        Reason = "wake requested"
+	WhyRequested    Reason = "wake requested"
 	WhyArrived      Reason = "up"
 	WhyFirmware     Reason = "silent again (boot firmware only)"
 	WhyReady        Reason = "ready"

@@ -1,99 +1,64 @@
 package machine
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
+
+	"nightporter/internal/ether"
 )
-
-// Standing is how one address of a machine stands.
-type Standing uint8
-
-// The standings.
-const (
-	Own      Standing = iota // the machine has it
-	Claimed                  // we answer for it
-	Returned                 // the machine has it again; clients may still send to us
-	Conceded                 // left to another host
-	Waiting                  // it cannot be claimed at present
-)
-
-// Standings lists every standing.
-var Standings = [...]Standing{Own, Claimed, Returned, Conceded, Waiting}
-
-var standingNames = [...]string{"own", "claimed", "returned", "conceded", "waiting"}
-
-// String returns the standing's name as the API shows it.
-func (s Standing) String() string {
-	if int(s) >= len(standingNames) {
-		return "standing"
-	}
-	return standingNames[s]
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Standing) UnmarshalText(b []byte) error {
-	i := slices.Index(standingNames[:], string(b))
-	if i < 0 {
-		return fmt.Errorf("standing: found %q, expected one of %v", b, Standings)
-	}
-	*s = Standing(i)
-	return nil
-}
-
-// AddressStatus tells how one address stands, and why it cannot be claimed.
-type AddressStatus struct {
-	IP       netip.Addr
-	MAC      MAC // of a guest
-	Standing Standing
-	Reason   string
-}
 
 const (
 	// AnnouncedFor bounds how long an Announce takes with its repetitions.
 	AnnouncedFor = 8 * time.Second
 
-	// lookFor is how long we look for an address after its return. A start that
+	// seekTime is how long a returned address is probed for. A start that
 	// tests its addresses is over in 9 s (RFC 5227 section 1.1).
-	lookFor = 20 * time.Second
+	seekTime = 20 * time.Second
 
-	// awayTime is how long a claim outlives the network it was made on: our own
-	// address there may be gone for a moment.
+	// awayTime is how long a claim outlives its network: the porter's own address there
+	// may be gone for a moment.
 	awayTime = time.Minute
 )
 
-// The reasons that lie in the machine's own life.
+// The reasons that depend on the machine.
 const (
 	unprovedReason = "the machine has not answered for it yet"
 	guestReason    = "its guest has not answered for it yet"
 	concededReason = "another host uses it"
 )
 
-// address is one address of a machine and where it is in its life.
+// recheck is the state of the check of an address that will be claimed while the
+// machine sleeps: it was conceded, or had no place. The porter broadcasts ordinary
+// requests for it, as before any claim (RFC 5227 section 2.1); a host that uses the
+// address answers and is not disturbed.
+type recheck struct {
+	next     time.Time // of the next probe; zero: none is due
+	requests int       // since the last sign of another user
+	found    int       // how often the other host was found
+}
+
+// address is one address of a machine and its state.
 type address struct {
 	Address
 	standing Standing
 	reason   string    // why it cannot be claimed at present; empty: it can
-	unproved bool      // the machine has to answer for it before it is claimed
-	answered bool      // it has, or need not
-	away     time.Time // of a claimed one with a reason: since when
-	yielded  time.Time // of a claimed one: since when the machine speaks for it; zero: it does not
+	unproved bool      // the machine must answer for it before it is claimed
+	answered bool      // the machine has answered for it, or need not
+	away     time.Time // claimed: since when its network is gone; zero: it is there
+	yielded  time.Time // claimed: since when the machine answers for it; zero: it does not
 	inUse    bool      // the machine uses it since it came up
-	proved   bool      // it has answered for it since the claim
-	tests    series    // of the machine, whether it may use it
-	rival    MAC       // of a conceded one: the host that uses it; zero: not known since a restart
+	proved   bool      // the machine has answered for it since the claim
+	tests    series    // the machine's tests of the address
+	rival    ether.MAC // conceded: the host that uses it; zero: not known since a restart
 
-	announced bool      // of a returned one: its machine was seen to use it
-	until     time.Time // of a returned one: the end of the return
+	announced bool      // returned: the machine was seen to use it
+	until     time.Time // returned: the end of the return
 
 	recheck recheck
 }
 
-// status returns what is shown of the address.
+// status returns the address as the API shows it.
 func (a *address) status() AddressStatus {
 	s := AddressStatus{IP: a.IP, MAC: a.MAC, Standing: a.standing, Reason: a.reason}
 	if s.Reason == "" && a.unproved {
@@ -107,7 +72,7 @@ func (a *address) status() AddressStatus {
 		s.Standing = Waiting
 	case s.Standing == Conceded && s.Reason == "":
 		s.Reason = concededReason
-		if a.rival != (MAC{}) {
+		if a.rival != (ether.MAC{}) {
 			s.Reason += ", " + a.rival.String()
 		}
 	}
@@ -117,15 +82,17 @@ func (a *address) status() AddressStatus {
 // claimable reports whether the address may be claimed.
 func (a *address) claimable() bool { return a.reason == "" && !a.unproved && a.standing != Conceded }
 
-// addresses are all of one machine, in the order of its registration.
+// reaches reports whether clients may still send packets for the address to the
+// porter.
+func (a *address) reaches() bool { return a.standing == Claimed || a.standing == Returned }
+
+// addresses are the addresses of one machine, in the order of its registration.
 type addresses struct {
-	all      []address
-	nextLook time.Time // when to ask for returned ones that are not in use
+	all       []address
+	nextProbe time.Time // when to probe returned addresses that are not in use
 
-	machine *Machine // whose they are; for its settings and its actions
+	machine *Machine // the owner, for its policy and actions
 }
-
-func (as *addresses) do(a Action) { as.machine.do(a) }
 
 // of returns one address, or nil.
 func (as *addresses) of(ip netip.Addr) *address {
@@ -146,255 +113,40 @@ func (as *addresses) which(match func(*address) bool) []netip.Addr {
 	return ips
 }
 
-func claimed(a *address) bool { return a.standing == Claimed }
-
-// Claimed returns the addresses that are held for the machine.
-func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
-
-// Guarded returns the addresses that our own kernel is kept silent about: what is
-// claimed, or was until a moment ago.
-func (m *Machine) Guarded() []netip.Addr {
-	return m.addrs.which((*address).reaches)
-}
-
-// Answered returns the addresses that the readers answer for.
-func (m *Machine) Answered() []netip.Addr {
-	return m.addrs.which(func(a *address) bool { return a.standing == Claimed && a.yielded.IsZero() })
-}
-
-// Conceded reports whether an address of the machine was left to another host.
-func (m *Machine) Conceded(ip netip.Addr) bool {
-	a := m.addrs.of(ip)
-	return a != nil && a.standing == Conceded
-}
-
-// Holds reports whether an address is the machine's, as far as is known: it neither
-// waits nor was left to another host.
-func (m *Machine) Holds(ip netip.Addr) bool {
-	a := m.addrs.of(ip)
-	return a != nil && (a.claimable() || claimed(a))
-}
-
-// Asks reports whether the machine is asked for an address, where it may be.
-func (m *Machine) Asks(ip netip.Addr) bool {
-	a := m.addrs.of(ip)
-	return a != nil && a.reason == ""
-}
-
-// reaches reports whether clients may still send packets for the address to us.
-func (a *address) reaches() bool { return a.standing == Claimed || a.standing == Returned }
-
-// claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for. What is claimed already is announced anew, unless the claim is
-// quiet: when the machine spoke, that had to stop.
-func (as *addresses) claimAll(c Claim) {
-	for i := range as.all {
-		a := &as.all[i]
-		switch {
-		case a.standing == Claimed || a.claimable():
-			a.standing, a.yielded, a.inUse, a.proved = Claimed, time.Time{}, false, false
-			c.Addrs = append(c.Addrs, a.IP)
-		case a.standing == Returned:
-			as.endClaim(a)
-		}
-	}
-	if len(c.Addrs) > 0 {
-		as.do(c)
-	}
-}
-
-// yield stops answering for an address that the machine speaks for.
-func (as *addresses) yield(now time.Time, some ...*address) {
-	var ips []netip.Addr
-	for _, a := range some {
-		if a.standing == Claimed && a.yielded.IsZero() {
-			a.yielded = now
-			ips = append(ips, a.IP)
-		}
-	}
-	if len(ips) > 0 {
-		as.do(Yield{Addrs: ips})
-	}
-}
-
-// yielding reports whether the machine speaks for a claimed address.
+// yielding reports whether an address is yielded.
 func (as *addresses) yielding() bool {
 	return slices.ContainsFunc(as.all, func(a address) bool { return !a.yielded.IsZero() })
 }
 
-// yieldAll stops answering for a machine that is up.
-func (as *addresses) yieldAll(now time.Time) {
-	every := make([]*address, len(as.all))
-	for i := range as.all {
-		every[i] = &as.all[i]
-	}
-	as.yield(now, every...)
-}
-
-// returnAll gives a machine that is up its addresses back. While it still tests
-// one, a packet that says who has it would make the test fail, even one that names
-// the machine itself (RFC 4862 section 5.4.4, RFC 5227 section 2.1.1). So each is
-// announced once it is in use.
-func (as *addresses) returnAll(now time.Time) {
-	held := as.machine.Claimed()
-	if len(held) == 0 {
-		return
-	}
-	as.do(Release{Addrs: held})
-	for i := range as.all {
-		a := &as.all[i]
-		if a.standing != Claimed {
-			continue
-		}
-		a.standing, a.announced, a.until, a.yielded, a.away = Returned, false, now.Add(lookFor), time.Time{}, time.Time{}
-		if a.inUse {
-			as.announce(now, a)
-		}
-	}
-	as.nextLook = now
-}
-
-// announce tells the LAN that the machine has a returned address.
-func (as *addresses) announce(now time.Time, a *address) {
-	a.announced, a.until = true, now.Add(AnnouncedFor)
-	as.do(Announce{Addrs: []netip.Addr{a.IP}})
-}
-
-// giveBack releases every address of a machine that uses its addresses, or is off
-// and no longer looked after, and announces them but for those that it may test.
-func (as *addresses) giveBack(now time.Time) {
-	for i := range as.all {
-		a := &as.all[i]
-		a.inUse = a.inUse || a.yielded.IsZero()
-	}
-	as.returnAll(now)
-}
-
-// endClaim ends what began with the claim of an address.
-func (as *addresses) endClaim(a *address) {
-	if a.standing == Claimed {
-		as.do(Release{Addrs: []netip.Addr{a.IP}})
-	}
-	a.standing, a.yielded, a.away = Own, time.Time{}, time.Time{}
-	as.do(EndClaim{Addrs: []netip.Addr{a.IP}})
-}
-
-// endReturns ends every return at once.
-func (as *addresses) endReturns() {
-	for i := range as.all {
-		if as.all[i].standing == Returned {
-			as.endClaim(&as.all[i])
-		}
-	}
-}
-
-// uses notes that the machine uses an address.
-func (as *addresses) uses(now time.Time, a *address) {
-	a.inUse = true
-	if a.standing == Returned && !a.announced {
-		as.announce(now, a)
-	}
-}
-
-// endTests ends every series of tests: the machine is up.
+// endTests ends all series of tests: the machine is up.
 func (as *addresses) endTests() {
 	for i := range as.all {
 		as.all[i].tests = series{}
 	}
 }
 
-// tests notes that the machine tests an address, perhaps one that its firmware
-// has used before.
-func (as *addresses) tests(now time.Time, a *address) {
-	a.inUse = false
-	if a.standing == Returned && a.announced {
-		a.announced, a.until = false, now.Add(lookFor)
-		as.nextLook = now
-		as.do(StopAnnouncing{Addrs: []netip.Addr{a.IP}})
+func claimed(a *address) bool { return a.standing == Claimed }
+
+// unseen reports whether the machine has not used the returned address yet.
+func unseen(a *address) bool { return a.standing == Returned && !a.announced }
+
+// register replaces the addresses by those of a registration. An address that was
+// there before keeps its state.
+func (as *addresses) register(monitor []Address) {
+	all := make([]address, len(monitor))
+	for i, a := range monitor {
+		if old := as.of(a.IP); old != nil {
+			all[i] = *old
+			all[i].answered = old.answered && old.MAC == a.MAC
+		}
+		all[i].Address = a
 	}
+	as.all = all
 }
 
-// looksFor reports whether a returned address has not been seen in use.
-func looksFor(a *address) bool { return a.standing == Returned && !a.announced }
-
-// asks reports whether a machine that is up is asked for returned addresses.
-func (as *addresses) asks() bool { return as.machine.state == Awake && !as.machine.isPaused() }
-
-// nextReturn returns when tickReturns is due, or the zero time.
-func (as *addresses) nextReturn() (next time.Time) {
-	for i := range as.all {
-		if a := &as.all[i]; a.standing == Returned {
-			next = earlier(next, a.until)
-			if looksFor(a) && as.asks() { // while it settles it is asked anyway
-				next = earlier(next, as.nextLook)
-			}
-		}
+// test handles a test of an address: the machine may pause before its next frame.
+func (p *presence) test(now time.Time, a *address) {
+	if own, all := a.tests.note(now), p.tests.note(now); own < testTime && all < 2*testTime {
+		p.since = now
 	}
-	return next
-}
-
-// tickReturns ends returns whose time is over, and returns the addresses that a
-// machine which is awake has not shown yet.
-func (as *addresses) tickReturns(now time.Time) (ask []netip.Addr) {
-	for i := range as.all {
-		if a := &as.all[i]; a.standing == Returned && !now.Before(a.until) {
-			as.endClaim(a)
-		}
-	}
-	if !as.asks() || now.Before(as.nextLook) {
-		return nil
-	}
-	as.nextLook = now.Add(arrivalPace)
-	return as.which(looksFor)
-}
-
-// placed takes in where the addresses can be claimed now. A claim outlives a gap
-// of its network, unless the address must not be claimed.
-func (as *addresses) placed(now time.Time, places []Place) {
-	for _, p := range places {
-		a := as.of(p.Addr)
-		if a == nil {
-			continue
-		}
-		before := a.reason
-		a.reason = p.Reason
-		a.unproved = a.unproved || p.Unproved && !a.answered
-		switch {
-		case a.reason == "":
-			a.away = time.Time{}
-			if before != "" {
-				as.claimableAgain(now, a)
-			}
-		case p.Forbidden && (a.standing == Claimed || a.standing == Returned):
-			as.endClaim(a)
-		case a.standing == Claimed && a.away.IsZero():
-			a.away = now
-		}
-	}
-}
-
-// claimableAgain has an address of a machine that sleeps claimed, once all hosts
-// have been asked for it.
-func (as *addresses) claimableAgain(now time.Time, a *address) {
-	if as.machine.state == Asleep && a.standing == Own && a.claimable() {
-		a.recheck = recheck{next: now}
-	}
-}
-
-// tickAway ends claims whose network is gone for good.
-func (as *addresses) tickAway(now time.Time) {
-	for i := range as.all {
-		if a := &as.all[i]; a.standing == Claimed && !a.away.IsZero() && now.Sub(a.away) >= awayTime {
-			as.endClaim(a)
-		}
-	}
-}
-
-func (as *addresses) nextAway() (next time.Time) {
-	for i := range as.all {
-		if a := &as.all[i]; a.standing == Claimed && !a.away.IsZero() {
-			next = earlier(next, a.away.Add(awayTime))
-		}
-	}
-	return next
 }

@@ -24,7 +24,7 @@ func agentless(t *testing.T, change func(*machine.Policy)) *life {
 	return l.want(machine.Awake).forget()
 }
 
-// TestAgentlessReboots: the porter took it for asleep, so it is a start by hand, and
+// TestAgentlessReboots: the porter took it for asleep, so it is an external start, and
 // it may test its addresses in peace.
 func TestAgentlessReboots(t *testing.T) {
 	l := agentless(t, nil).pass(25 * s).want(machine.Asleep).forget()
@@ -82,10 +82,10 @@ func TestAgentlessBehindACard(t *testing.T) {
 	if moved := actions[machine.Moved](l); len(moved) != 5 {
 		t.Fatalf("%+v although it runs", moved)
 	}
-	if o := actions[machine.Observe](l); o[len(o)-1].Attention != machine.Observed {
+	if o := actions[machine.Observe](l); o[len(o)-1].Attention != machine.ObserveAll {
 		t.Error("its answers to questions are not seen")
 	}
-	l.forget().as(onlyCard, 20*s).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+	l.forget().as(onlyCard, 20*s).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyNIC)
 }
 
 // TestAgentlessThatTheMagicPacketReached is not claimed while it may be testing

@@ -1,11 +1,8 @@
 package machine
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-func (m woken) enterArriving(now time.Time) {
+func (m waking) enterArriving(now time.Time) {
 	w := &m.wake
 	w.arrived, w.ready = now, nil
 	m.presence = doubt(now)
@@ -18,71 +15,30 @@ func (m woken) enterArriving(now time.Time) {
 	m.move(now, Arriving, WhyArrived)
 	m.stopAnnouncing()
 	m.addrs.yieldAll(now)
-	m.handOver()
+	m.checkServices()
 	m.tickArriving(now)
 }
 
-// handOver tells which services are waited for.
-func (m woken) handOver() { m.do(HandOver{Services: m.waitedFor()}) }
-
-// waitedFor returns the services that are waited for. At an address that was left to
-// another host the machine will never answer, and it may have registered anew.
-func (m woken) waitedFor() []Service {
-	return slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
-		return m.Conceded(s.Addr) || !m.spec.Serves(s)
-	})
-}
-
-// notReady returns those of them that cannot take clients yet. What no client knocked at
-// may be ready at another address of the same host instead: the requester of a wake can
-// use either.
-func (m woken) notReady() []Service {
-	w := &m.wake
-	return slices.DeleteFunc(m.waitedFor(), func(s Service) bool {
-		either := !w.began.Test && !slices.Contains(w.knocked, s)
-		return slices.ContainsFunc(w.ready, func(r Service) bool {
-			return r == s || either && r.Port == s.Port && m.spec.Owner(r.Addr) == m.spec.Owner(s.Addr)
-		})
-	})
-}
-
-// Arrival is what is waited for at a machine that is up. The zero Arrival is that of a
-// machine that does not arrive.
-type Arrival struct {
-	Since    time.Time // it answers
-	Until    time.Time // it is handed over then, whatever is ready
-	Idle     time.Time // the same if no client tries again; no later than Until
-	NotReady []Service // empty: it is asked whether it uses its addresses
-}
-
-// Arrival returns what is waited for at the machine.
-func (m *Machine) Arrival(now time.Time) Arrival {
-	if m.state != Arriving {
-		return Arrival{}
-	}
-	return Arrival{Since: m.wake.arrived, Until: m.woken().givesUp(now), Idle: m.woken().givesUpIdle(now), NotReady: m.woken().notReady()}
-}
-
-func (m woken) tickArriving(now time.Time) {
+func (m waking) tickArriving(now time.Time) {
 	m.presence.count()
 	switch {
 	case m.off(now, m.policy.ProbeMisses, startSilence):
-		m.wasFirmware(now)
-	case !now.Before(m.givesUp(now)):
-		m.arrive(now, WhyNotReady)
+		m.bootFirmwareSilent(now)
+	case !now.Before(m.arrivalDeadline(now)):
+		m.finishArrival(now, WhyNotReady)
 	default:
-		m.askArriving(now)
+		m.probeArriving(now)
 	}
 }
 
-// wasFirmware takes a machine back that is silent again. Its operating system gets
-// its time: the attempts go on from where they were.
-func (m woken) wasFirmware(now time.Time) {
+// bootFirmwareSilent goes back to Waking: only boot firmware had answered. The rounds
+// of magic packets continue.
+func (m waking) bootFirmwareSilent(now time.Time) {
 	w := &m.wake
 	if w.attempts == 0 { // it did not start after all, so the wake begins now
 		m.pending = w
-		m.settling, m.repeats = spoke, false
-		m.inDoubt().fallAsleep(now, WhySilent)
+		m.kind, m.repeats = byFrame, false
+		m.settling().fallAsleep(now, WhySilent)
 		return
 	}
 	m.lastWake.Boot = 0
@@ -93,25 +49,25 @@ func (m woken) wasFirmware(now time.Time) {
 	m.tickWaking(now)
 }
 
-// servicesReady takes in which services can take their clients.
-func (m woken) servicesReady(now time.Time, e ServicesReady) {
+// servicesReady handles the result of a check of services.
+func (m waking) servicesReady(now time.Time, e ServicesReady) {
 	if m.state != Arriving {
 		return
 	}
 	if m.testing() {
-		m.tellReady(now, e.Services)
+		m.reportReady(now, e.Services)
 	}
 	m.wake.ready = append(m.wake.ready, e.Services...)
 	switch {
 	case e.All || len(e.Services) > 0 && len(m.notReady()) == 0:
-		m.arrive(now, WhyReady)
+		m.finishArrival(now, WhyReady)
 	case len(e.Services) > 0:
 		m.do(AdmitClients{Services: e.Services})
 	}
 }
 
-// arrive ends the wake: the machine has its addresses back.
-func (m woken) arrive(now time.Time, why Reason) {
+// finishArrival ends the wake and returns the addresses to the machine.
+func (m waking) finishArrival(now time.Time, why Reason) {
 	w := &m.wake
 	if left := m.notReady(); why == WhyNotReady && len(left) > 0 {
 		m.do(LeftUnready{Services: left})
@@ -123,7 +79,7 @@ func (m woken) arrive(now time.Time, why Reason) {
 		if why == WhyNotReady {
 			l.Outcome, m.unready = Unready, m.notReady()
 		} else if w.counts() {
-			m.takes = m.takes.with(l.Boot, now.Sub(w.arrived))
+			m.bootTimes = m.bootTimes.with(l.Boot, now.Sub(w.arrived))
 		}
 		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready, Test: !w.counts()})
 	} else if !w.flapped {

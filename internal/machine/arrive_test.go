@@ -91,7 +91,7 @@ func TestUpAtAnotherOfItsAddresses(t *testing.T) {
 }
 
 func TestKnockOnAnotherServiceWhileItArrives(t *testing.T) {
-	two := machine.HandOver{Services: []machine.Service{ssh, game}}
+	two := machine.CheckServices{Services: []machine.Service{ssh, game}}
 	arriving(t, nil).event(knockGame).wantActions(two).event(knockGame).wantActions()
 	waking(t, nil).event(knockGame).wantActions().
 		event(answer(ip6)).wantActions(quietBoth, machine.Yield{Addrs: both}, two)
@@ -111,5 +111,5 @@ func TestServicesBecomeReadyOneByOne(t *testing.T) {
 // left to another host, so that no client waits for it there.
 func TestConflictWhileItArrives(t *testing.T) {
 	arriving(t, nil).event(conflict).wantActions(machine.ConflictSeen{Addr: ip4, By: otherMAC}, machine.Release{Addrs: only4},
-		end4, machine.StopAnnouncing{Addrs: only4}, machine.HandOver{})
+		end4, machine.StopAnnouncing{Addrs: only4}, machine.CheckServices{})
 }

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/clocktest"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/machine"
 )
 
@@ -18,8 +18,8 @@ func TestOnClock(t *testing.T) {
 		since time.Duration // by the clock on the wall, after OnClock
 	}{
 		{"never set", now.Add(-time.Hour), time.Hour},
-		{"set forwards", clocktest.Set(now.Add(-time.Hour), -years), time.Hour},
-		{"set back", clocktest.Set(now.Add(-time.Hour), years), time.Hour},
+		{"set forwards", hosttest.Set(now.Add(-time.Hour), -years), time.Hour},
+		{"set back", hosttest.Set(now.Add(-time.Hour), years), time.Hour},
 		{"no monotonic reading", now.Add(-years).Round(0), years},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestOnClock(t *testing.T) {
 	}
 	// A clock that is steered a little shows the same moment again and again.
 	if at := now.Add(-time.Hour); machine.OnClock(at, now) != at {
-		t.Error("a time changed although nobody set the clock")
+		t.Error("a time changed although the clock was not set")
 	}
 }
 
@@ -48,17 +48,17 @@ func TestFaultClockSet(t *testing.T) {
 		l := newLife(t, nil)
 		l.now = time.Now()
 		l.event(registered)
-		l.now = clocktest.Set(l.now, by) // while it settles
+		l.now = hosttest.Set(l.now, by) // while it settles
 		l.pass(2900 * time.Millisecond).want(machine.Settling).pass(200 * time.Millisecond).want(machine.Asleep)
-		l.now = clocktest.Set(l.now, by/2) // while it sleeps
+		l.now = hosttest.Set(l.now, by/2) // while it sleeps
 		l.pass(time.Hour)
 		status := l.m.Status()
 		if got := status.Slept(l.now); got < time.Hour || got > time.Hour+time.Second {
 			t.Errorf("set by %v it has slept %v", by, got)
 		}
-		l.now = clocktest.Set(l.now, -by) // and has to be awaited
-		l.event(machine.WakeAsked{Trigger: machine.ByAPI}).want(machine.Waking)
-		l.now = clocktest.Set(l.now, by/4)
+		l.now = hosttest.Set(l.now, -by) // and has to be awaited
+		l.event(machine.WakeRequested{Trigger: machine.ByAPI}).want(machine.Waking)
+		l.now = hosttest.Set(l.now, by/4)
 		l.pass(time.Second).want(machine.Waking)
 		if got := l.m.Status().Tally.Slept; got < time.Hour || got > time.Hour+time.Second {
 			t.Errorf("set by %v it has slept %v in the end", by, got)
@@ -71,12 +71,12 @@ func TestFaultMemoryOfTheFuture(t *testing.T) {
 	l := asleep(t, nil)
 	mem := l.m.Memory()
 	mem.Since, mem.Registered, mem.LastWake.At = l.now.Add(years), l.now.Add(years), l.now.Add(years)
-	l.m = machine.Resume(mem, policy(), l.now.Add(years), l.now)
+	l.m = machine.Restore(mem, policy(), l.now.Add(years), l.now)
 	l.forget().pass(time.Second).want(machine.Asleep)
 	if status := l.m.Status(); status.Slept(l.now) < 0 || status.Slept(l.now) > time.Second || status.LastWake.At.After(l.now) {
 		t.Errorf("slept %v, woken %v", status.Slept(l.now), status.LastWake.At)
 	}
-	// Started by hand it is looked after until probe.timeout, and not for years.
+	// Started externally it is probed until probe.timeout, and not for years.
 	p := policy()
 	unwatched(&p)
 	l.event(machine.PolicyChanged{Policy: p}, uses(ip4)).up(4 * time.Second).want(machine.Awake)

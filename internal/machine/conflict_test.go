@@ -250,7 +250,7 @@ func (d *duel) pass(now, end time.Time) {
 	}
 }
 
-// TestTwoPortersAgree: both claim in the same instant, and both give way to each
+// TestTwoPortersAgree: both claim in the same instant, and both concede to each
 // other. Whatever their numbers, soon one of them has the address for good.
 func TestTwoPortersAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

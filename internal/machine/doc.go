@@ -1,14 +1,12 @@
-// Package machine knows what a sleeping machine is and how it lives: its
-// addresses and services, and the pure state machine that turns what happened
-// (events) into what must be done (actions). It opens no socket, starts no
-// goroutine and reads no clock: the time comes in with every event.
+// Package machine defines a sleeping machine, its addresses and services, and the pure
+// state machine that turns events into actions. It opens no socket, starts no goroutine
+// and reads no clock: every event comes with its time.
 //
-// Two models make up a life. Presence (presence.go) is whether the machine is up,
-// as proved by its answers to our questions: a frame that merely arrives proves
-// nothing, it makes us ask, and only silence after that means off. Each address has
-// a life of its own (address.go). What holds in which state:
+// Presence (presence.go) is whether the machine is up, as proved by answers to probes: a
+// frame that merely arrives proves nothing and makes a probe due, and only silence after
+// that means off. Each address has a state of its own (address.go). The states:
 //
-//	state     the machine            an address that can be claimed            packets for it             asked
+//	state     the machine            an address that can be claimed            packets for it             probed
 //	awake     is up                  own; returned for a while after a claim   forwarded                  every watch.interval,
 //	                                                                                                      at first each 500 ms
 //	settling  in doubt               as before the doubt; nothing is           knocks are kept            every probe.interval
@@ -19,9 +17,9 @@
 //	arriving  is up, its services    claimed, answered for beside the machine  knocks at services that    at Pace
 //	          are not ready                                                    are not ready are kept
 //
-// A machine that is paused counts as awake, and is not asked (pause.go).
+// A paused machine counts as awake, and is not probed (pause.go).
 //
-// A machine that fell silent around an outage of ours is asked on while it sleeps
-// (doubtfulFor). An address that cannot be claimed at present waits in every state, and spoils
-// nothing for the others.
+// A machine that fell silent around an outage of the porter's network is probed while it
+// sleeps (doubtfulFor). An address that cannot be claimed at present is Waiting in every
+// state, and does not affect the others.
 package machine

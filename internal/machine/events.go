@@ -3,153 +3,152 @@ package machine
 import (
 	"net/netip"
 	"time"
+
+	"nightporter/internal/ether"
 )
 
-// Event is something that happened to a machine, or that is wanted of it.
+// Event is what happened to a machine, or what is requested of it.
 type Event interface{ event() }
 
-// The events of a machine's life.
+// The events.
 type (
-	// Registered says that the machine is about to sleep, and what shall wake it.
-	// With Here the machine is up and asks only to be watched. Places holds what
-	// is known of its addresses; an address without an entry can be claimed.
+	// Registered: the machine registered before it sleeps. With Here it stays up and
+	// registered only to be monitored. Places has the places of its addresses; an
+	// address without an entry can be claimed.
 	Registered struct {
 		Spec   Spec
 		Here   bool
 		Places []Place
 
-		Repeated bool // it changes nothing and comes often: not worth an event
+		Repeated bool // it changes nothing and comes often: it is not reported
 	}
 
-	// Configured brings what the configuration says of the machine.
+	// Configured: these are the settings of the machine in the configuration.
 	Configured struct {
-		Agentless bool // it need not register to be watched
+		Agentless bool // it is watched without a registration
 		Unwatched bool // it is not watched while it is awake
 		Permanent bool // it is never forgotten
 	}
 
-	// SpecChanged brings another description of the machine, which the configuration
-	// gives it: it has not registered. It moves nothing by itself. Placed has to follow
-	// for addresses that are new.
+	// SpecChanged: the configuration changed the Spec of the machine, which has not
+	// registered. The state stays. Placed has to follow for new addresses.
 	SpecChanged struct{ Spec Spec }
 
-	// Renamed gives the machine another name: its own belongs to another one.
+	// Renamed: the machine gets this name, because another machine has its present one.
 	Renamed struct{ Name string }
 
-	// Placed says which addresses can be claimed now, and why others cannot.
+	// Placed: these addresses can be claimed now, or cannot for a reason.
 	Placed struct{ Places []Place }
 
-	// Heard is a frame from the machine's MAC that answers no question of ours.
-	// Addr is the address that it speaks for, and invalid if it speaks for none:
-	// boot firmware asks for DHCP with the same MAC. A frame proves nothing.
+	// Heard: a frame came from the machine's MAC that answers no probe. Addr is the
+	// address that the frame states as the machine's, or invalid: boot firmware uses
+	// DHCP with the same MAC. A frame proves nothing.
 	Heard struct {
 		Addr netip.Addr
 		Sign Sign
 	}
 
-	// Answered is an answer to a question of ours about Addr, or a frame that has
-	// the form of one.
+	// Answered: an answer to a probe of Addr came, or a frame in the form of one.
 	Answered struct {
 		Addr  netip.Addr
 		Proof Proof
 	}
 
-	// Visited says that traffic came for an address whose machine may be up after all
-	// (see Observe.Doubtful).
+	// Visited: traffic came for an address of a machine that may be up (see
+	// Observe.Doubtful).
 	Visited struct{}
 
-	// ProbeFailed says that the last question could not be sent for a reason of
-	// our own: its silence says nothing about the machine.
+	// ProbeFailed: the porter could not send the last probe. That no answer comes
+	// proves nothing.
 	ProbeFailed struct{}
 
-	// Deafened says that the porter heard nothing for a while, because it has just
-	// started or its interface was out. Until then the silence of a machine that
-	// was awake proves nothing. One that sleeps is asked.
-	Deafened struct{ Until time.Time }
+	// ReceptionLost: the porter received nothing for a while, because it has just
+	// started or its interface was down. Before Until, the silence of an awake machine
+	// proves nothing. A sleeping machine is probed.
+	ReceptionLost struct{ Until time.Time }
 
-	// Knocked is a packet that may wake the machine.
+	// Knocked: a packet came that may wake the machine.
 	Knocked struct {
 		Service Service
 		Source  netip.AddrPort // port 0 for an echo request
 	}
 
-	// WakeAsked is a request by a person or a program to wake the machine. A Test waits
-	// for all TCP services of the machine, and counts neither as a wake nor as a failure.
-	WakeAsked struct {
+	// WakeRequested: a user or a program requested a wake. A Test waits for all TCP
+	// services of the machine, and counts neither as a wake nor as a failure.
+	WakeRequested struct {
 		Trigger Trigger
 		By      string
 		Test    bool
 	}
 
-	// PauseAsked is a request to leave the machine alone for a while.
-	PauseAsked struct {
+	// PauseRequested: a pause of the machine was requested.
+	PauseRequested struct {
 		Until time.Time
 		By    string
 	}
 
-	// ResumeAsked is a request to end a pause before its time.
-	ResumeAsked struct{ By string }
+	// ResumeRequested: the end of the pause before its time was requested.
+	ResumeRequested struct{ By string }
 
-	// Ticked is due at Machine.Next. An early one does nothing. While many
-	// machines are awaited, Pace is the least time between two questions to one.
+	// Ticked: the time of Machine.Next has come. An early Ticked does nothing. Pace is
+	// the least time between two probes of one machine while many are awaited.
 	Ticked struct{ Pace time.Duration }
 
-	// ServicesReady answers a HandOver: these services can take their clients.
-	// With All none is left that a client waits for.
+	// ServicesReady answers a CheckServices: these services accept clients. With All, no
+	// client waits for any other service.
 	ServicesReady struct {
 		Services []Service
 		All      bool
 	}
 
-	// Conflicted says that another host uses one of the machine's addresses
+	// Conflicted: another host uses one of the machine's addresses
 	// (RFC 5227 section 2.4).
 	Conflicted struct {
 		Addr netip.Addr
-		By   MAC
+		By   ether.MAC
 	}
 
-	// Contested says that another host tests one of the machine's addresses, which
-	// was not defended (see Observe).
+	// Contested: another host tests one of the machine's addresses, which was not
+	// defended (see Observe).
 	Contested struct {
 		Addr netip.Addr
-		By   MAC
+		By   ether.MAC
 	}
 
-	// RecheckFailed answers a Recheck that could not be sent: that no answer comes
-	// says nothing.
+	// RecheckFailed: a Recheck could not be sent. That no answer comes proves nothing.
 	RecheckFailed struct{ Addr netip.Addr }
 
-	// PolicyChanged brings new settings. It moves nothing by itself.
+	// PolicyChanged: these are the new settings. The state stays.
 	PolicyChanged struct{ Policy Policy }
 
-	// Stopped says that the porter ends: nothing of ours may stay behind. With
-	// Wake, a sleeping machine gets a last magic packet.
+	// Stopped: the porter ends, and all claims with it. With Wake, a sleeping machine
+	// gets a last magic packet.
 	Stopped struct{ Wake bool }
 )
 
-func (Registered) event()    {}
-func (Configured) event()    {}
-func (SpecChanged) event()   {}
-func (Renamed) event()       {}
-func (Placed) event()        {}
-func (Heard) event()         {}
-func (Answered) event()      {}
-func (Visited) event()       {}
-func (ProbeFailed) event()   {}
-func (Deafened) event()      {}
-func (Knocked) event()       {}
-func (WakeAsked) event()     {}
-func (PauseAsked) event()    {}
-func (ResumeAsked) event()   {}
-func (Ticked) event()        {}
-func (ServicesReady) event() {}
-func (Conflicted) event()    {}
-func (Contested) event()     {}
-func (RecheckFailed) event() {}
-func (PolicyChanged) event() {}
-func (Stopped) event()       {}
+func (Registered) event()      {}
+func (Configured) event()      {}
+func (SpecChanged) event()     {}
+func (Renamed) event()         {}
+func (Placed) event()          {}
+func (Heard) event()           {}
+func (Answered) event()        {}
+func (Visited) event()         {}
+func (ProbeFailed) event()     {}
+func (ReceptionLost) event()   {}
+func (Knocked) event()         {}
+func (WakeRequested) event()   {}
+func (PauseRequested) event()  {}
+func (ResumeRequested) event() {}
+func (Ticked) event()          {}
+func (ServicesReady) event()   {}
+func (Conflicted) event()      {}
+func (Contested) event()       {}
+func (RecheckFailed) event()   {}
+func (PolicyChanged) event()   {}
+func (Stopped) event()         {}
 
-// Sign is what a frame shows that answers no question.
+// Sign is what an unsolicited frame shows.
 type Sign uint8
 
 // The signs.
@@ -165,15 +164,15 @@ type Proof uint8
 
 // The proofs, the weakest first.
 const (
-	ByNeighbor Proof = iota // ARP reply or solicited advertisement: a card with ARP offload sends it while its machine sleeps
-	ByEcho                  // echo reply: management firmware sends it as well
+	ByNeighbor Proof = iota // ARP reply or solicited advertisement: a network card with ARP offload sends it while its machine sleeps
+	ByEcho                  // echo reply: management firmware sends it too
 	BySystem                // TCP from a service: only an operating system sends it
 )
 
-// Place says whether an address can be claimed at present.
+// Place is whether an address can be claimed at present.
 type Place struct {
 	Addr      netip.Addr
-	Reason    string // why it cannot; empty: it can
-	Forbidden bool   // it must not be claimed, so a claim ends at once
-	Unproved  bool   // the machine has to answer for it before it is claimed, unless it has already
+	Reason    string // why the address cannot be claimed; empty: it can
+	Forbidden bool   // the address must not be claimed, so a claim ends at once
+	Unproved  bool   // the machine must have answered for the address before it is claimed
 }

@@ -62,14 +62,14 @@ func TestAnInquiryEnds(t *testing.T) {
 		return asleep(t, unwatched).event(uses(ip4)).up(time.Hour).event(wakeAsked).inquiry(machine.InquiryOpen)
 	}
 	open().event(isHere).inquiry(machine.InquiryAnswered).pass(20 * s).want(machine.Asleep)
-	open().event(machine.PauseAsked{Until: open().now.Add(time.Minute)}).inquiry(machine.NoInquiry)
+	open().event(machine.PauseRequested{Until: open().now.Add(time.Minute)}).inquiry(machine.NoInquiry)
 	open().event(machine.Configured{Unwatched: true}).inquiry(machine.NoInquiry)
 	open().event(machine.Configured{}).inquiry(machine.InquiryOpen).pass(20 * s).want(machine.Waking)
 	p := policy()
 	unwatched(&p)
 	open().event(machine.PolicyChanged{Policy: p}).inquiry(machine.InquiryOpen).pass(20 * s).want(machine.Waking)
 	l := asleep(t, unwatched).event(uses(ip4)).up(time.Hour)
-	l.event(machine.Deafened{Until: l.now.Add(5 * s)}, wakeAsked).pass(30 * s).want(machine.Waking)
+	l.event(machine.ReceptionLost{Until: l.now.Add(5 * s)}, wakeAsked).pass(30 * s).want(machine.Waking)
 }
 
 // TestAnInquiryOfAMachineWhoseCardMayAnswer begins without a suspicion.

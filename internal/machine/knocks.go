@@ -1,20 +1,16 @@
 package machine
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
-// PortKnocks says how often clients wanted a port of a sleeping machine,
-// whichever of its addresses it was. Within one wake a port counts once, however
-// often its clients repeat themselves.
+// PortKnocks counts how often clients knocked at a port of the sleeping machine, at
+// any of its addresses. Within one wake a port counts once.
 type PortKnocks struct {
 	Port  Port
 	Count uint64
 }
 
-// Knocks counts knocks by port, in the order of Port.Compare. It is never changed
-// once made, so that it may be shared.
+// Knocks counts knocks by port, in the order of Port.Compare. It is never changed once
+// made, so it may be shared.
 type Knocks []PortKnocks
 
 // Of returns how often a port was knocked at.
@@ -29,7 +25,7 @@ func (k Knocks) find(p Port) (int, bool) {
 	return slices.BinarySearchFunc(k, p, func(at PortKnocks, p Port) int { return at.Port.Compare(p) })
 }
 
-// with returns k and one more knock at a port.
+// with returns k with one more knock at a port.
 func (k Knocks) with(p Port) Knocks {
 	k = slices.Clone(k)
 	i, found := k.find(p)
@@ -40,7 +36,7 @@ func (k Knocks) with(p Port) Knocks {
 	return k
 }
 
-// among returns what k knows of these ports, which are sorted.
+// among returns the counts of k for these ports, which are sorted.
 func (k Knocks) among(ports []Port) Knocks {
 	var kept Knocks
 	for _, at := range k {
@@ -49,20 +45,4 @@ func (k Knocks) among(ports []Port) Knocks {
 		}
 	}
 	return kept
-}
-
-// Compare orders ports by protocol and number.
-func (p Port) Compare(q Port) int {
-	return cmp.Or(cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.Number, q.Number))
-}
-
-// Ports returns what a packet for any of the machine's addresses may wake it at:
-// sorted, each port once.
-func (s *Spec) Ports() []Port {
-	var ports []Port
-	for _, a := range s.Monitor {
-		ports = append(ports, a.Ports...)
-	}
-	slices.SortFunc(ports, Port.Compare)
-	return slices.Compact(ports)
 }

@@ -53,7 +53,7 @@ func TestKnocksByPort(t *testing.T) {
 	before := l.m.Status().Knocks
 	l.pass(45 * time.Second).event(knock(ssh))
 	if before.Of(ssh.Port) != 1 {
-		t.Error("what was told has changed")
+		t.Error("a returned value has changed")
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 	UnderWay                // it has not ended
 	Served                  // the machine was handed over, its services ready
 	Unready                 // it was handed over after hold.ready_timeout, with a service not ready
-	GivenUp                 // the last attempt brought nothing
+	GivenUp                 // no answer after the last attempt
 )
 
 // Outcomes lists every outcome.
@@ -45,7 +45,8 @@ func (o *Outcome) UnmarshalText(b []byte) error {
 	return fmt.Errorf("outcome: found %q, expected one of %v", b, Outcomes)
 }
 
-// LastWake tells who woke a machine last, what for, and what came of it.
+// LastWake describes the last wake of a machine: who requested it, for what, and its
+// outcome.
 type LastWake struct {
 	At      time.Time // when it began; zero if the machine was never woken
 	Trigger Trigger
@@ -57,20 +58,27 @@ type LastWake struct {
 	Attempts int           // rounds of magic packets so far
 	Boot     time.Duration // from the first magic packet to the first frame; 0: not yet
 	Ready    time.Duration // from the first magic packet to the handover; 0: not yet
-	Test     bool          // see WakeAsked
+	Test     bool          // see WakeRequested
 }
 
-// Known reports whether it is known who woke the machine: journals of the first
-// versions only say when that was.
+// Known reports whether the cause of the wake is known: journals of the first versions
+// hold only its time.
 func (w *LastWake) Known() bool { return w.Service.Addr.IsValid() || w.By != "" }
 
-// LastWake returns what is known of the last wake.
-func (m *Machine) LastWake() LastWake { return m.lastWake }
+// BootTimes are the longest durations of the machine's wakes. They shrink by an eighth
+// with each faster wake.
+type BootTimes struct {
+	Boot     time.Duration // from the first magic packet to its first proof of life
+	Services time.Duration // from there to the handover
+}
 
-// noteOver sees that a wake under way has come to its end without us: the machine
-// was started by hand, went to sleep once more, or is no longer looked after.
-func (m *Machine) noteOver() {
-	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
-		m.lastWake.Outcome = Over
-	}
+// with returns t with the durations of one more wake.
+func (t BootTimes) with(boot, services time.Duration) BootTimes {
+	return BootTimes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
+}
+
+// expected reports whether a machine that has booted before is likely to come up at
+// this time after its first magic packet.
+func (t BootTimes) expected(waited time.Duration) bool {
+	return waited >= t.Boot*3/4 && waited <= t.Boot*5/4
 }

@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// What is told of the last wake, at each moment of it.
+// The last wake, at each moment of it.
 func TestLastWake(t *testing.T) {
 	began := asleep(t, nil).now
 	knock := machine.LastWake{At: began, Trigger: machine.ByTCP, Service: ssh, Source: client, Outcome: machine.UnderWay, Attempts: 1}
@@ -20,7 +20,7 @@ func TestLastWake(t *testing.T) {
 		change(&w)
 		return w
 	}
-	asked := machine.WakeAsked{Trigger: machine.ByAPI, By: "10.77.0.10:1"}
+	asked := machine.WakeRequested{Trigger: machine.ByAPI, By: "10.77.0.10:1"}
 	heard := answer(ip4)
 	for _, c := range []struct {
 		name string
@@ -40,7 +40,7 @@ func TestLastWake(t *testing.T) {
 			with(func(w *machine.LastWake) { w.Boot, w.Ready, w.Outcome = 2*time.Second, 3*time.Second, machine.Served })},
 		{"not ready in time", waking(t, func(p *machine.Policy) { p.ReadyTimeout = time.Second }).pass(2 * time.Second).event(heard).up(time.Second).want(machine.Awake),
 			with(func(w *machine.LastWake) { w.Boot, w.Ready, w.Outcome = 2*time.Second, 3*time.Second, machine.Unready })},
-		{"in vain", waking(t, nil).pass(45 * time.Second).want(machine.Asleep),
+		{"failed", waking(t, nil).pass(45 * time.Second).want(machine.Asleep),
 			with(func(w *machine.LastWake) { w.Attempts, w.Outcome = 3, machine.GivenUp })},
 		{"put off, since it slept anew", waking(t, nil).event(registered).pass(time.Second).want(machine.Settling), knock},
 		{"asleep again before it was ready", waking(t, nil).pass(2 * time.Second).event(heard).event(registered).want(machine.Settling),

@@ -5,291 +5,195 @@ import (
 	"time"
 )
 
-// Policy is what the operator decided about probing and waking.
-type Policy struct {
-	ProbeInterval time.Duration // between two probes of a settling machine
-	ProbeMisses   int           // unanswered probes in a row that mean it is off
-	ProbeTimeout  time.Duration // how long a machine may take to fall silent
-	WatchInterval time.Duration // between two probes of a machine that is awake; 0: none
-	WakeAttempts  int           // rounds of magic packets of one wake
-	WakeInterval  time.Duration // between two of them
-	WakeTimeout   time.Duration // how long a wake goes on that is waited for, and the wait for a service while a client tries
-	Keep          bool          // keep a machine whose wake failed
-	Holdoff       time.Duration // no magic packet sooner than this after the claim
-	ReadyTimeout  time.Duration // from the first proof of life to a handover to a service that is not ready
-	Porter        uint64        // tells this porter from others on the LAN, so that they do not do the same at the same time
-
-	OverrideOffload bool // claim a machine also where its network card or firmware answers while it sleeps
-}
-
-// Pace returns how long to wait with the next question to a machine that is
-// awaited since waited: an 800th of that, so that we notice hardly later than it
-// takes anyway, but no less than 5 ms or fastest, and no more than slowest.
-func Pace(waited, fastest, slowest time.Duration) time.Duration {
-	return min(max(waited/800, 5*time.Millisecond, fastest), slowest)
-}
-
-// Machine is one machine and where it is in its life. It is not safe for
-// concurrent use.
+// Machine is one machine and its state. It is not safe for concurrent use.
 type Machine struct {
 	spec   Spec
 	policy Policy
 	tally  Tally
 
-	state    State
-	since    time.Time
-	why      Reason // it came into the state; empty after a restart
-	lastWake LastWake
-	unready  []Service // at its handover; not kept over a restart
-	takes    Takes
-	diary    Diary
-	knocks   Knocks
+	state     State
+	since     time.Time
+	why       Reason // reason of the last change of state; empty after a restart
+	lastWake  LastWake
+	unready   []Service // at its handover; not kept over a restart
+	bootTimes BootTimes
+	sleepLog  SleepLog
+	knocks    Knocks
 
 	addrs addresses
 
 	presence   presence
-	blind      time.Time    // until then the silence of a machine that was awake proves nothing
+	blindUntil time.Time    // until then the silence of an awake machine proves nothing
 	heard      time.Time    // when it was heard last
-	others     []netip.Addr // addresses that it spoke from and did not register
+	otherAddrs []netip.Addr // addresses that it uses and did not register
 	atOwn      time.Time    // last proof at an address of its own
 	atOther    time.Time    // ... at another one, which is other
 	other      netip.Addr
 	upSince    time.Time // when it came up; for elsewhere
 	flapsUntil time.Time // until then it may lose its network again
 	tested     time.Time // when it tested an address last
-	card       bool      // its network card or firmware answers while it sleeps
+	nicAnswers bool      // the network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it
 	registered time.Time // when it registered last
-	counted    time.Time // since when what it did is counted
-	paused     time.Time // until then it is left alone; zero: it is not
+	counted    time.Time // since when the tally counts
+	paused     time.Time // end of the pause; zero: none
 	unpaused   time.Time // when the last pause ended
 
-	settling settling  // in Settling only
-	sleep    sleep     // in Settling: that the porter did not see the end of
-	reported time.Time // when it was reported last that it spoke in its sleep
-	repeats  bool      // this time it is not
-	pending  *wake     // to begin as soon as the machine is surely off
-	inquiry  Inquiry   // in Awake only
+	kind     settlingKind // in Settling only
+	sleep    sleep        // in Settling: the sleep whose end is not yet known
+	reported time.Time    // last report of a frame while it slept
+	repeats  bool         // the doubt was reported within the hour, and is not again
+	pending  *wake        // to begin as soon as the machine is surely off
+	inquiry  Inquiry      // in Awake only
 	wake     wake
 	claimAt  time.Time     // of the present claim
 	failures int           // wakes in a row that brought no frame
 	retryAt  time.Time     // no knock wakes before
-	pace     time.Duration // of questions while it is awaited, at the fastest
+	pace     time.Duration // least time between probes while it is awaited
 
-	actions []Action // collected while one event is handled
-	changed bool     // what has to be stored did, although no action says so
-	told    told     // what the porter does at present
+	actions []Action // of the event that is handled
+	changed bool     // the Memory changed without an action that says so
+	issued  issued   // the standing actions
 }
 
-// New returns a machine that is awake.
-func New(spec Spec, policy Policy, now time.Time) *Machine {
-	m := &Machine{spec: spec, policy: policy, state: Awake, since: now, counted: now}
-	m.addrs.machine = m
-	m.addrs.register(spec.Monitor)
-	return m
+// issued holds the standing actions that were issued last.
+type issued struct {
+	hold    HoldMode
+	observe Observe
+	filter  FilterKnocks
 }
 
-// Status returns what can be told of the machine. It changes with Handle.
-func (m *Machine) Status() Status {
-	if m.sleep.known() { // what was shown of it stays shown
-		c := *m
-		c.account(c.sleep.lasted())
-		m = &c
-	}
-	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
-	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
-	s.PausedUntil, s.Registered, s.Counted, s.WakeTimeout = m.paused, m.registered, m.counted, m.policy.WakeTimeout
-	s.Inquiry, s.Unready = m.inquiry, m.unready
-	s.Addresses = make([]AddressStatus, len(m.addrs.all))
-	for i := range m.addrs.all {
-		s.Addresses[i] = m.addrs.all[i].status()
-	}
-	return s
-}
+// watching are the methods that monitor an awake machine.
+type watching struct{ *Machine }
+
+func (m *Machine) watching() watching { return watching{m} }
+
+// settling are the methods that find out whether the machine is off.
+type settling struct{ *Machine }
+
+func (m *Machine) settling() settling { return settling{m} }
+
+// waking are the methods from the reason of a wake to the arrival of the machine.
+type waking struct{ *Machine }
+
+func (m *Machine) waking() waking { return waking{m} }
+
+// receiving are the methods that handle frames and answers of the machine.
+type receiving struct{ *Machine }
+
+func (m *Machine) receiving() receiving { return receiving{m} }
+
+// registering are the methods that handle registrations.
+type registering struct{ *Machine }
+
+func (m *Machine) registering() registering { return registering{m} }
+
+// pausing are the methods of a pause, in which the porter leaves the machine alone for
+// maintenance. The machine counts as awake: nothing is claimed, probed or woken.
+type pausing struct{ *Machine }
+
+func (m *Machine) pausing() pausing { return pausing{m} }
+
+// issuing are the methods that derive the porter's standing actions from the state.
+type issuing struct{ *Machine }
+
+func (m *Machine) issuing() issuing { return issuing{m} }
+
+func (m *Machine) do(a Action) { m.actions = append(m.actions, a) }
+
+func (as *addresses) do(a Action) { as.machine.do(a) }
+
+// known reports whether the machine has registered, or need not.
+func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
+
+// isPaused reports whether the machine is paused.
+func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
 
 // State returns the machine's present state.
 func (m *Machine) State() State { return m.state }
 
-// Spec returns what the machine said of itself last.
+// Spec returns the present specification.
 func (m *Machine) Spec() Spec { return m.spec }
 
-// HasRegistered reports whether the machine ever did, also before a restart.
+// HasRegistered reports whether the machine has ever registered, also before a
+// restart.
 func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
 
-// Handle takes an event that happened now, and returns what follows from it,
-// in the order in which it has to be done.
-func (m *Machine) Handle(now time.Time, event Event) []Action {
-	m.actions, m.changed = nil, false
-	switch e := event.(type) {
-	case Registered:
-		m.atTheDesk().register(now, e)
-	case Configured:
-		m.awake().configure(now, e)
-	case SpecChanged:
-		m.changeSpec(now, e.Spec)
-	case Renamed:
-		m.spec.Name, m.changed = e.Name, true
-	case Placed:
-		m.placed(now, e.Places)
-	case Heard:
-		m.hear(now, e, false)
-	case Answered:
-		m.answered(now, e)
-	case Visited:
-		m.inDoubt().visited(now)
-	case ProbeFailed:
-		m.presence.excuse(now)
-	case Deafened:
-		m.awake().deafened(now, e)
-	case Knocked:
-		m.woken().knock(now, e)
-	case WakeAsked:
-		m.woken().requestWake(now, e)
-	case Ticked:
-		m.pace = e.Pace
-		m.tick(now)
-	case ServicesReady:
-		m.woken().servicesReady(now, e)
-	case Conflicted:
-		m.conflict(now, e, false)
-	case Contested:
-		m.contested(now, e)
-	case RecheckFailed:
-		m.addrs.recheckFailed(now, e.Addr)
-	case PauseAsked:
-		m.pausing().begin(now, e)
-	case ResumeAsked:
-		m.pausing().end(now, e.By)
-	case PolicyChanged:
-		m.policy = e.Policy
-		m.awake().adjustWatch(now)
-	case Stopped:
-		m.stop(now, e)
-	}
-	m.noteOver()
-	if _, stopped := event.(Stopped); !stopped {
-		m.toPorter().sync()
-	}
-	actions := m.actions
-	m.actions = nil // not to be kept until the next event
-	return actions
+// LastWake returns what is known of the last wake.
+func (m *Machine) LastWake() LastWake { return m.lastWake }
+
+// PausedUntil returns when the present pause ends, or the zero time.
+func (m *Machine) PausedUntil() time.Time { return m.paused }
+
+// Claimed returns the claimed addresses.
+func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
+
+// Guarded returns the addresses for which the porter's own kernel must stay silent:
+// those that are claimed or returned.
+func (m *Machine) Guarded() []netip.Addr {
+	return m.addrs.which((*address).reaches)
 }
 
-// Next returns when Ticked is due, or the zero time when nothing is.
-func (m *Machine) Next() time.Time {
-	w := &m.wake
+// Answered returns the addresses that the readers answer for.
+func (m *Machine) Answered() []netip.Addr {
+	return m.addrs.which(func(a *address) bool { return a.standing == Claimed && a.yielded.IsZero() })
+}
+
+// Conceded reports whether an address of the machine is conceded to another host.
+func (m *Machine) Conceded(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && a.standing == Conceded
+}
+
+// HasAddress reports whether an address belongs to the machine as far as is known: it
+// is neither waiting nor conceded.
+func (m *Machine) HasAddress(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && (a.claimable() || claimed(a))
+}
+
+// Probes reports whether the address is probed: it has a place.
+func (m *Machine) Probes(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && a.reason == ""
+}
+
+// AtRest reports whether a knock would be the first reason to wake the machine: it is
+// asleep or settling, and no wake is pending. fell is when it fell asleep, and zero
+// while it settles. A failed wake and a restart of the porter do not interrupt a
+// sleep.
+func (m *Machine) AtRest() (fell time.Time, rests bool) {
 	switch m.state {
-	case Awake:
-		return earliest(m.presence.next, m.addrs.nextReturn(), m.awake().nextOblivion(), m.paused)
 	case Settling:
-		return earliest(m.presence.next, m.addrs.nextReturn())
+		return m.sleep.since, m.pending == nil
 	case Asleep:
-		return earliest(m.presence.next, m.addrs.nextRecheck(), m.addrs.nextAway(), m.awake().nextOblivion())
-	case Waking:
-		return earliest(w.nextMagic, m.presence.next)
-	case Arriving:
-		return m.presence.next
+		return earlier(m.claimAt, m.since), true
 	default:
-		return time.Time{}
+		return time.Time{}, false
 	}
 }
 
-// placed takes in where the addresses can be claimed now. A machine that could not
-// be asked before is asked.
-func (m *Machine) placed(now time.Time, places []Place) {
-	m.addrs.placed(now, places)
-	switch {
-	case m.state == Awake && m.presence.next.IsZero():
-		m.awake().beginWatch(now)
-	case m.state == Settling && m.presence.asked.IsZero() && len(m.questioned()) > 0:
-		m.presence.next = now
-	}
-}
+// NICAnswers reports whether the network card or firmware is known to answer for the
+// sleeping machine, and the machine is claimed nevertheless (claim.override_offload).
+func (m *Machine) NICAnswers() bool { return m.nicAnswers && m.policy.OverrideOffload }
 
-// earlier returns the earlier of two times, where zero means never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
-}
-
-func earliest(times ...time.Time) (first time.Time) {
-	for _, t := range times {
-		first = earlier(first, t)
-	}
-	return first
-}
-
-func (m *Machine) do(a Action) { m.actions = append(m.actions, a) }
-
-func (m *Machine) tick(now time.Time) {
-	if due := m.Next(); due.IsZero() || now.Before(due) {
-		return
-	}
-	switch m.state {
-	case Awake:
-		m.awake().tickAwake(now)
-	case Settling:
-		m.addrs.tickReturns(now)
-		m.inDoubt().tickSettling(now)
-	case Asleep:
-		m.inDoubt().askAsleep(now)
-		m.addrs.tickAway(now)
-		m.addrs.tickRechecks(now)
-		m.awake().tickOblivion(now)
-	case Waking:
-		m.woken().tickWaking(now)
-	case Arriving:
-		m.woken().tickArriving(now)
-	}
-}
-
-// move changes the state.
-func (m *Machine) move(now time.Time, to State, why Reason) { m.report(now, to, why, false) }
-
-// report changes the state. With repeated the same was reported lately.
-func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
-	after := now.Sub(m.since)
-	if m.state == Asleep {
-		m.account(after, now)
-	}
-	m.do(Moved{From: m.state, To: to, Why: why, After: after, Repeated: repeated})
-	m.state, m.since, m.why, m.inquiry = to, now, why, NoInquiry
-	if to == Asleep {
-		m.presence.next = time.Time{} // some cards wake for any unicast frame
-	}
-	m.addrs.stopRechecks()
-	if to == Awake {
-		m.upSince = now
-		m.awake().beginWatch(now)
-	}
-}
-
-// account enters a sleep that ended then.
+// account adds a sleep that ended then.
 func (m *Machine) account(slept time.Duration, then time.Time) {
 	m.tally.Slept += slept
 	m.tally.SavedJoules += m.spec.saving(slept)
-	m.diary = m.diary.with(slept, then)
+	m.sleepLog = m.sleepLog.with(slept, then)
 }
 
-// known reports whether anything says that the machine is here: it has registered, or
-// need not.
-func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
-
-// stop ends everything.
-func (m *Machine) stop(now time.Time, e Stopped) {
-	m.addrs.giveBack(now)
-	if m.state == Arriving || m.told.hold == AdmitAll {
-		m.do(Hold{Mode: AdmitAll})
+// endSleep accounts for a sleep that ended while the porter was not running. The time
+// of its end is not known, so it counts as long as it may have been shown: a total
+// that falls after a restart would be taken for a reset counter.
+func (m *Machine) endSleep(now time.Time) {
+	if !m.sleep.known() {
+		return
 	}
-	m.addrs.endReturns()
-	m.told.hold = Ignore
-	m.do(Hold{Mode: Ignore})
-	m.presence = presence{}
-	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
-		m.woken().magic(1, false)
-	}
+	slept, until := m.sleep.lasted()
+	m.account(slept, OnClock(until, now))
+	m.since, m.sleep = now, sleep{}
 }

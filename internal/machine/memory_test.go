@@ -130,7 +130,7 @@ func TestResumeInEveryState(t *testing.T) {
 	}
 }
 
-// TestWokenBeforeTheRestart is no start by hand, however often the porter restarts.
+// TestWokenBeforeTheRestart is no external start, however often the porter restarts.
 func TestWokenBeforeTheRestart(t *testing.T) {
 	for _, l := range []*life{
 		waking(t, nil).away(time.Minute), waking(t, nil).away(time.Minute).away(s), arriving(t, nil).away(time.Minute).away(s),
@@ -159,7 +159,7 @@ func TestTheClockWasWrong(t *testing.T) {
 	l := asleep(t, nil).pass(time.Hour)
 	mem := l.m.Memory()
 	l.now = l.now.Add(-24 * time.Hour)
-	l.m = machine.Resume(mem, policy(), l.now, l.now)
+	l.m = machine.Restore(mem, policy(), l.now, l.now)
 	l.pass(s).want(machine.Asleep)
 	status := l.m.Status()
 	if got := status.Slept(l.now); got < 0 || got > s {

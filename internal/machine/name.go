@@ -3,12 +3,15 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"nightporter/internal/ether"
 )
 
 // maxNameLength bounds a name, in characters: it becomes a metric label and a
@@ -33,8 +36,8 @@ func ParseName(s string) (string, error) {
 	return name, CheckName(name)
 }
 
-// CheckName says what is wrong with a machine's name, or returns nil. A name is to be
-// seen, and to be told from others by what is seen of it.
+// CheckName returns what is wrong with a machine's name, or nil. A name has to be
+// visible, and distinguishable by what is visible.
 func CheckName(name string) error {
 	n := utf8.RuneCountInString(name)
 	switch {
@@ -77,8 +80,8 @@ func invisible(r rune) bool {
 	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// checkMarks refuses marks that stand on nothing, and piles of them, of which one hides
-// another.
+// checkMarks rejects combining marks without a letter, and stacks of marks, of which
+// one can hide another.
 func checkMarks(name string) error {
 	marks, before := maxMarks, rune(0)
 	for _, r := range name {
@@ -97,9 +100,9 @@ func checkMarks(name string) error {
 	return nil
 }
 
-// Salvage returns a name that is allowed for a machine that has had another one: that
-// without what is not allowed in it, or else the machine's MAC.
-func Salvage(name string, mac MAC) string {
+// CleanName returns an allowed name for a machine that had another one: that name
+// without the characters that are not allowed, or else the MAC.
+func CleanName(name string, mac ether.MAC) string {
 	if kept, err := ParseName(name); err == nil {
 		return kept
 	}
@@ -115,8 +118,7 @@ func Salvage(name string, mac MAC) string {
 	return kept
 }
 
-// Numbered returns the n-th name for another machine that wants to be called name:
-// "nas-2".
+// Numbered returns the n-th variant of a name that is taken: "nas-2".
 func Numbered(name string, n int) string {
 	suffix := "-" + strconv.Itoa(n)
 	all := []rune(name)
@@ -135,25 +137,74 @@ func NumberOf(one, name string) int {
 	return n
 }
 
-// MACInName returns the MAC address that a name begins with: six octets in hexadecimal,
-// whatever stands between two of them, since many signs look like a colon or a dash.
-func MACInName(name string) (mac MAC, ok bool) {
+// MACInName returns the MAC address that a name begins with: six bytes in hexadecimal,
+// with any separator between two of them, since many characters look like a colon or a
+// dash.
+func MACInName(name string) (mac ether.MAC, ok bool) {
 	rest := []rune(name)
 	for i := range mac {
 		if i > 0 {
 			if len(rest) == 0 || unicode.In(rest[0], unicode.L, unicode.Nd) {
-				return MAC{}, false
+				return ether.MAC{}, false
 			}
 			rest = rest[1:]
 		}
 		if len(rest) < 2 {
-			return MAC{}, false
+			return ether.MAC{}, false
 		}
-		octet, err := strconv.ParseUint(string(rest[:2]), 16, 8)
+		value, err := strconv.ParseUint(string(rest[:2]), 16, 8)
 		if err != nil {
-			return MAC{}, false
+			return ether.MAC{}, false
 		}
-		mac[i], rest = byte(octet), rest[2:]
+		mac[i], rest = byte(value), rest[2:]
 	}
 	return mac, len(rest) == 0 || !unicode.In(rest[0], unicode.L, unicode.Nd)
+}
+
+// writingSystems are the scripts that are written together.
+var writingSystems = [][]string{
+	{"Latin", "Han", "Hiragana", "Katakana"},
+	{"Latin", "Han", "Bopomofo"},
+	{"Latin", "Han", "Hangul"},
+}
+
+// checkScripts rejects a word with letters of several scripts, such as "nаs" with a
+// Cyrillic a. This is level "highly restrictive" of UTS 39 section 5.2, for each word
+// by itself: a name such as "NAS дом" has two scripts and misleads no reader.
+func checkScripts(name string) error {
+	var word []string
+	for _, r := range name {
+		if !unicode.In(r, unicode.L, unicode.M, unicode.N) {
+			word = word[:0]
+			continue
+		}
+		script := scriptOf(r)
+		if script == "" || slices.Contains(word, script) {
+			continue
+		}
+		word = append(word, script)
+		if len(word) > 1 && !slices.ContainsFunc(writingSystems, func(all []string) bool {
+			return !slices.ContainsFunc(word, func(s string) bool { return !slices.Contains(all, s) })
+		}) {
+			return fmt.Errorf("%q has letters of the scripts %s and %s in one word: expected those of one", name, word[0], script)
+		}
+	}
+	return nil
+}
+
+// scriptOf returns the script of a letter, or nothing for characters that many scripts
+// share.
+func scriptOf(r rune) string {
+	switch {
+	case !unicode.IsLetter(r):
+		return ""
+	case unicode.Is(unicode.Latin, r):
+		return "Latin"
+	}
+	for name, table := range unicode.Scripts {
+		if name != "Common" && name != "Inherited" && unicode.Is(table, r) {
+			return name
+		}
+	}
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -36,7 +37,7 @@ func TestAttackLookalikeName(t *testing.T) {
 }
 
 func TestMACInName(t *testing.T) {
-	want := machine.MAC{2, 0, 0, 0, 0, 0x11}
+	want := ether.MAC{2, 0, 0, 0, 0, 0x11}
 	for s, in := range map[string]bool{
 		"02:00:00:00:00:11": true, "02-00-00-00-00-11": true, "02∶00꞉00∶00∶00∶11": true, "02 00 00 00 00 11": true, "02:00:00:00:00:11-2": true, "02.00.00.00.00.11 nas": true,
 		"02:00:00:00:00:112": false, "02:00:00:00:00:1": false, "02:00:00:00:00": false, "020000000011": false, "nas": false, "": false, "02:00:00:00:00:1g": false,
@@ -69,12 +70,12 @@ func TestNumbered(t *testing.T) {
 }
 
 func TestSalvage(t *testing.T) {
-	mac := machine.MAC{2, 0, 0, 0, 0, 0x11}
+	mac := ether.MAC{2, 0, 0, 0, 0, 0x11}
 	for s, want := range map[string]string{
 		"nas": "nas", "nas\u3164": "nas", "na\u034fs": "nas", "\u2800": mac.String(), "": mac.String(), "nаs": mac.String(), " a/b\x1b ": "ab", "Cafe\u0301": "Café",
 		"\u202e\xffx\n": "x", strings.Repeat("a", 200): mac.String(), "\u0301": mac.String(), "..": mac.String(),
 	} {
-		if got := machine.Salvage(s, mac); got != want {
+		if got := machine.CleanName(s, mac); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
 		}
 	}
@@ -104,7 +105,7 @@ func FuzzParseName(f *testing.F) {
 				t.Errorf("%q begins with %v, which is %v", s, mac, again)
 			}
 		}
-		if kept := machine.Salvage(s, machine.MAC{2}); machine.CheckName(kept) != nil {
+		if kept := machine.CleanName(s, ether.MAC{2}); machine.CheckName(kept) != nil {
 			t.Errorf("%q becomes %q: %v", s, kept, machine.CheckName(kept))
 		}
 	})

@@ -8,28 +8,16 @@ const (
 	MaxPause = 30 * 24 * time.Hour
 )
 
-// pausing is the part of a life in which the porter leaves the machine alone, for
-// maintenance. The machine counts as awake meanwhile: nothing is claimed, asked or woken.
-type pausing struct{ *Machine }
-
-func (m *Machine) pausing() pausing { return pausing{m} }
-
-// PausedUntil returns when the present pause ends, or the zero time.
-func (m *Machine) PausedUntil() time.Time { return m.paused }
-
-// isPaused reports whether the machine is left alone.
-func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
-
-// begin ends what is under way and leaves the machine alone, or changes the end of
-// the present pause.
-func (m pausing) begin(now time.Time, e PauseAsked) {
+// begin ends what is under way and starts a pause, or changes the end of the present
+// pause.
+func (m pausing) begin(now time.Time, e PauseRequested) {
 	m.paused = e.Until
 	m.endSleep(now)
-	if m.state != Arriving { // which gets what is held
+	if m.state != Arriving { // an arriving machine gets the held packets
 		m.do(DropPackets{})
 	}
 	m.pending, m.inquiry, m.flapsUntil = nil, NoInquiry, time.Time{}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 	if m.state == Awake {
 		m.presence = presence{}
 	} else {
@@ -38,8 +26,8 @@ func (m pausing) begin(now time.Time, e PauseAsked) {
 	m.do(PauseBegan(e))
 }
 
-// end goes on as after a restart: the machine is asked, and settles if it is silent.
-// One that is not watched is asked as after a registration.
+// end ends the pause as a restart would: the machine is probed, and settles if it is
+// silent.
 func (m pausing) end(now time.Time, by string) {
 	if !m.isPaused() {
 		return
@@ -47,7 +35,7 @@ func (m pausing) end(now time.Time, by string) {
 	m.paused, m.unpaused = time.Time{}, now
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
 	m.do(PauseEnded{By: by})
-	m.awake().beginWatch(now)
+	m.watching().beginWatch(now)
 	if !m.presence.next.IsZero() {
 		m.presence.next = now
 	}
@@ -62,10 +50,10 @@ func (m pausing) tick(now time.Time) bool {
 	return true
 }
 
-// register takes in what the machine says of itself. The rest waits for the end of
+// register stores the specification. The rest of the registration waits for the end of
 // the pause.
-func (m pausing) register(now time.Time, e Registered) {
-	m.atTheDesk().takeSpec(now, e)
+func (m pausing) register(e Registered) {
+	m.registering().takeSpec(e)
 	m.changed = true
 	if !e.Repeated {
 		m.do(Deferred{Until: m.paused})

@@ -8,10 +8,10 @@ import (
 )
 
 func pause(l *life, d time.Duration) machine.Event {
-	return machine.PauseAsked{Until: l.now.Add(d), By: "test"}
+	return machine.PauseRequested{Until: l.now.Add(d), By: "test"}
 }
 
-var resume = machine.ResumeAsked{By: "test"}
+var resume = machine.ResumeRequested{By: "test"}
 
 // wantLeftAlone: nothing was claimed, asked or woken since the last look.
 func (l *life) wantLeftAlone() *life {
@@ -72,8 +72,8 @@ func TestNothingMovesAPausedMachine(t *testing.T) {
 			l.t = t
 			l.event(pause(l, 2*time.Hour)).pass(time.Minute).forget()
 			for _, e := range []machine.Event{
-				knockSSH, wakeAsked, machine.WakeAsked{Trigger: machine.ByAPI, Test: true}, registered, isHere, frame, tests(ip4), uses(ip4), data(ip4),
-				answer(ip4), answer(ip6), machine.Visited{}, machine.ProbeFailed{}, machine.Deafened{Until: l.now.Add(30 * time.Second)}, ready,
+				knockSSH, wakeAsked, machine.WakeRequested{Trigger: machine.ByAPI, Test: true}, registered, isHere, frame, tests(ip4), uses(ip4), data(ip4),
+				answer(ip4), answer(ip6), machine.Visited{}, machine.ProbeFailed{}, machine.ReceptionLost{Until: l.now.Add(30 * time.Second)}, ready,
 				conflict, machine.Contested{Addr: ip4, By: otherMAC}, waits(ip4), free(ip4), machine.Configured{Agentless: true, Permanent: true},
 				machine.PolicyChanged{Policy: policy()}, machine.Renamed{Name: "nas"}, machine.Ticked{},
 			} {

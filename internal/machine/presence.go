@@ -1,292 +1,88 @@
 package machine
 
-import (
-	"net/netip"
-	"slices"
-	"time"
-)
+import "time"
 
 const (
 	// startSilence is the least silence that means off. A machine that starts
 	// pauses for up to 2 s while it tests its addresses (RFC 5227 section 1.1,
-	// PROBE_MAX and ANNOUNCE_WAIT; RFC 4862 section 5.4 for 1 s), and would take an
-	// announcement of ours for a duplicate.
+	// PROBE_MAX and ANNOUNCE_WAIT; RFC 4862 section 5.4 for 1 s), and an announcement of
+	// the porter would fail that test.
 	startSilence = 3 * time.Second
 
-	// testTime bounds how long tests of an address, and frames, put the verdict off: a test is
-	// over in 9 s (RFC 5227 section 1.1). Forged ones must not do so for ever, so those of
-	// several addresses do for twice as long at most.
+	// testTime bounds how long tests of an address, and frames, postpone the decision that
+	// the machine is off: a test is over in 9 s (RFC 5227 section 1.1). Tests of several
+	// addresses postpone it for at most twice as long, so forged ones cannot for ever.
 	testTime = 10 * time.Second
 
-	// answerTime is how long an answer may take to be one to a question of ours.
-	answerTime = 3 * time.Second
+	// answerTimeout is how long after a probe an answer counts as one to it.
+	answerTimeout = 3 * time.Second
 
-	// maxOthers bounds the addresses that a machine is asked for beside its own: one
+	// maxOthers bounds the other addresses at which a machine is probed: one
 	// of each family, and a link-local one.
 	maxOthers = 3
 )
 
-// presence is whether a machine is up, as far as it was proved by answers to
-// questions of ours. Frames that merely arrive decide nothing.
+// arrivalPace is the longest time between probes of a booting machine, and of returned
+// addresses that are not yet in use.
+const arrivalPace = 100 * time.Millisecond
+
+// presence is whether a machine is up, as proved by answers to probes. Frames that
+// merely arrive prove nothing.
 type presence struct {
-	next   time.Time // of the next question; zero: none is due
-	asked  time.Time // of the question that is open; zero: none is
-	last   time.Time // of the last question
-	round  time.Time // of the first question about all addresses since a frame or a proof of life
-	misses int       // questions in a row without a proof of life
-	silent int       // of these, questions without any answer
-	since  time.Time // silence counts from here: the last proof, or when the doubt began
-	tests  series    // of all addresses
-	bare   time.Time // last answer that proved too little
-	system time.Time // last sign of an operating system
-	deep   bool      // only what an operating system answers is a proof
-	unsent bool      // no proof came since a question could not be sent
+	next       time.Time // of the next probe; zero: none is due
+	open       time.Time // of the open probe; zero: none
+	lastProbe  time.Time // of the last probe
+	round      time.Time // of the first probe of all addresses since a frame or a proof of life
+	misses     int       // probes in a row without a proof of life
+	silent     int       // of these, probes without any answer
+	since      time.Time // silence counts from here: the last proof, or when the doubt began
+	tests      series    // of all addresses
+	bareAnswer time.Time // last answer that was no proof
+	osSeen     time.Time // last sign of an operating system
+	needSystem bool      // only what an operating system answers is a proof
+	unsent     bool      // no proof came since a probe could not be sent
 }
 
-// doubt returns a presence of which nothing is known, with a question due now.
+// doubt returns a presence without any proof, with a probe due now.
 func doubt(now time.Time) presence {
-	return presence{next: now, since: now, system: now}
+	return presence{next: now, since: now, osSeen: now}
 }
 
-// count closes the question that is open.
+// count closes the open probe.
 func (p *presence) count() {
 	switch {
-	case p.asked.IsZero():
+	case p.open.IsZero():
 		return
-	case p.bare.Before(p.asked):
+	case p.bareAnswer.Before(p.open):
 		p.silent++
 	default:
 		p.silent = 0
 	}
 	p.misses++
-	p.asked = time.Time{}
+	p.open = time.Time{}
 }
 
-// prove takes a proof of life. It answers the question that is open, so that what
-// comes later does not put off the next one.
+// prove records a proof of life. It answers the open probe, so that a later answer
+// does not postpone the next one.
 func (p *presence) prove(now time.Time) {
-	p.since, p.tests, p.asked, p.round = now, series{}, time.Time{}, time.Time{}
+	p.since, p.tests, p.open, p.round = now, series{}, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
-// series are tests of an address since the last proof of life that follow each other.
+// excuse discards the silence so far.
+func (p *presence) excuse(now time.Time) {
+	p.open, p.round, p.since = time.Time{}, time.Time{}, now
+	p.misses, p.silent, p.unsent = 0, 0, true
+}
+
+// series is consecutive tests of an address since the last proof of life.
 type series struct{ first, last time.Time }
 
-// note takes in one more test, and returns for how long they go on.
+// note records one more test, and returns how long the series has lasted.
 func (s *series) note(now time.Time) time.Duration {
 	if s.first.IsZero() || now.Sub(s.last) >= startSilence {
 		s.first = now
 	}
 	s.last = now
 	return now.Sub(s.first)
-}
-
-// test takes a test of an address: the machine may pause before the next frame.
-func (p *presence) test(now time.Time, a *address) {
-	if own, all := a.tests.note(now), p.tests.note(now); own < testTime && all < 2*testTime {
-		p.since = now
-	}
-}
-
-// excuse has the silence so far count for nothing.
-func (p *presence) excuse(now time.Time) {
-	p.asked, p.round, p.since = time.Time{}, time.Time{}, now
-	p.misses, p.silent, p.unsent = 0, 0, true
-}
-
-// off reports whether so many questions in a row went without a proof, and the
-// last one is long ago enough. Since the machine was last heard it was asked at all
-// its addresses, and had time to answer.
-func (m *Machine) off(now time.Time, misses int, silence time.Duration) bool {
-	p := &m.presence
-	return p.misses >= misses && now.Sub(p.since) >= silence &&
-		!p.round.IsZero() && now.Sub(p.round) >= m.policy.answerPace()
-}
-
-// ask sends a question about the addresses. Without any the machine cannot be
-// asked, and its silence says nothing.
-func (m *Machine) ask(now time.Time, addrs []netip.Addr, broadcast bool) {
-	p := &m.presence
-	if len(addrs) == 0 {
-		p.excuse(now)
-		return
-	}
-	p.asked, p.last = now, now
-	if p.round.IsZero() && len(addrs) >= len(m.questioned()) {
-		p.round = now
-	}
-	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.Wanted() > ByNeighbor})
-}
-
-// askSoon has a machine asked that was heard: at once, but not for each frame of many.
-func (m *Machine) askSoon(pause time.Duration) {
-	m.presence.next = earlier(m.presence.next, m.presence.last.Add(pause))
-}
-
-// Wanted returns the least proof that counts. Where a network card or management
-// firmware may answer for a machine that sleeps, only what an operating system
-// sends does.
-func (m *Machine) Wanted() Proof {
-	switch {
-	case !m.presence.deep && !m.CardAnswers():
-		return ByNeighbor
-	case m.addrs.haveTCP():
-		return BySystem
-	}
-	return ByEcho
-}
-
-// Suffices reports whether an answer for ip proves that the machine is up. One of a
-// guest does: neither the machine's network card nor its firmware sends that.
-func (m *Machine) Suffices(ip netip.Addr, proof Proof) bool {
-	a := m.addrs.of(ip)
-	return proof >= m.Wanted() || a != nil && a.Guest()
-}
-
-// haveTCP reports whether the machine itself is asked for TCP. Where it has that only at
-// an address that it cannot be asked for, its echo has to do.
-func (as *addresses) haveTCP() bool {
-	return slices.ContainsFunc(as.machine.questioned(), func(ip netip.Addr) bool {
-		a := as.of(ip)
-		return a != nil && !a.Guest() && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
-	})
-}
-
-// CardAnswers reports whether something is known to answer for the machine while
-// it sleeps, and it is to be claimed all the same.
-func (m *Machine) CardAnswers() bool { return m.card && m.policy.OverrideOffload }
-
-// questioned returns the addresses that the machine is asked for: its own, as far
-// as they have a place, and those it spoke from. Where all its own were left to other
-// hosts it is asked for these, at its MAC: it may be off all the same. Where none has
-// a place it is not asked: that it is silent at others says nothing.
-func (m *Machine) questioned() []netip.Addr {
-	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
-	if len(own) == 0 {
-		own = m.addrs.which(func(a *address) bool { return a.reason == "" })
-	}
-	if len(own) == 0 {
-		return nil
-	}
-	return append(own, m.others...)
-}
-
-// answered takes an answer.
-func (m *Machine) answered(now time.Time, e Answered) {
-	p := &m.presence
-	a := m.addrs.of(e.Addr)
-	if now.Sub(p.last) < answerTime && a != nil && !a.answered {
-		a.answered = true
-		if a.unproved {
-			a.unproved = false
-			m.do(AddressWaits{Addr: a.IP})
-			m.addrs.claimableAgain(now, a)
-		}
-	}
-	proved := m.Suffices(e.Addr, e.Proof)
-	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() || a != nil && a.Guest() {
-		p.system = now
-	}
-	switch {
-	case !proved:
-		p.bare = now
-		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
-			m.addrs.yield(now, a) // the readers have stopped answering for it already
-		}
-		return
-	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:
-		m.hear(now, Heard{Addr: e.Addr, Sign: Uses}, true)
-		return
-	}
-	m.heard = now
-	m.failures, m.retryAt = 0, time.Time{}
-	p.prove(now)
-	m.addrs.endTests()
-	if a != nil {
-		a.proved = true
-	}
-	m.provedUp(now, e.Addr, a)
-	if a != nil {
-		m.addrs.uses(now, a)
-	}
-}
-
-// provedUp does what follows from a proof of life at ip, which is the machine's own
-// unless a is nil.
-func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
-	switch {
-	case a != nil:
-		m.atOwn, m.elsewhere = now, false
-	case !ip.IsLinkLocalUnicast(): // which a machine has whatever its network gives it
-		m.atOther, m.other = now, ip
-	}
-	switch m.state {
-	case Awake:
-		m.presence.next = m.awake().nextWatch(now)
-		m.endInquiry()
-		m.awake().findElsewhere(now)
-	case Settling:
-		m.inDoubt().answeredSettling(now)
-	case Asleep:
-		if m.settling != silent { // else it may have been up all the time
-			m.settling = spoke
-		}
-		m.inDoubt().answeredSettling(now)
-	case Waking:
-		if a != nil && m.wake.attempts > 0 {
-			m.woken().enterArriving(now)
-		}
-	}
-}
-
-// hear takes a frame that proves nothing. unasked says that it has the form of an
-// answer, which a network card may have sent.
-func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
-	p := &m.presence
-	m.heard = now
-	m.failures, m.retryAt = 0, time.Time{}
-	a := m.addrs.of(e.Addr)
-	if e.Sign == Data {
-		p.system = now
-	}
-	if a == nil && e.Sign == Uses && e.Addr.IsValid() {
-		m.remember(e.Addr)
-	}
-	switch m.state {
-	case Settling:
-		m.inDoubt().heardSettling(now, a, e, unasked)
-	case Asleep:
-		m.inDoubt().heardAsleep(now, a, e, unasked)
-	case Waking:
-		m.woken().heardWaking(now, a, e)
-	}
-	if e.Sign == Tests && a != nil {
-		m.tested = now
-		p.test(now, a)
-	}
-	if a != nil && now.Sub(notBefore(p.since, m.since)) < startSilence+testTime { // forged frames end, too
-		p.round = time.Time{}
-	}
-	switch {
-	case a == nil:
-	case e.Sign == Tests:
-		m.addrs.tests(now, a)
-	default:
-		m.addrs.uses(now, a)
-	}
-}
-
-// remember notes an address that the machine speaks from and did not register: it
-// may be up there.
-func (m *Machine) remember(ip netip.Addr) {
-	if slices.Contains(m.others, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
-		return // a frame may name anything, and not all of it can be asked for
-	}
-	same := func(o netip.Addr) bool {
-		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()
-	}
-	m.others = append(slices.DeleteFunc(slices.Clone(m.others), same), ip)
-	if len(m.others) > maxOthers {
-		m.others = m.others[1:]
-	}
 }

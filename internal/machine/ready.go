@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ReadyBy is how a service shows that it can take its clients.
+// ReadyBy is how a service shows that it is ready.
 type ReadyBy uint8
 
 // The ways of a service to be ready.
@@ -17,12 +17,12 @@ const (
 	ByDefault ReadyBy = iota // TCP: by a SYN-ACK; UDP: by not refusing the client's datagram; ICMP: by its address
 	ByHTTP                   // by the status of an HTTP answer
 	ByHTTPS                  // likewise; the certificate is not verified
-	ByBanner                 // by the first octets that it sends
+	ByBanner                 // by the first bytes that it sends
 	ByDelay                  // some time after it accepts a connection, or UDP and ICMP: after its address answers
 )
 
-// Ready is how a service shows that it can take its clients. The zero value is the
-// default of its protocol.
+// Ready is the readiness check of a service. The zero value is the default of its
+// protocol.
 type Ready struct {
 	By     ReadyBy
 	Path   string        // of ByHTTP and ByHTTPS, with its query
@@ -33,14 +33,14 @@ type Ready struct {
 
 // Bounds of a Ready.
 const (
-	maxReadyText = 128 // octets of a path or a banner
+	maxReadyText = 128 // bytes of a path or a banner
 	maxDelay     = 10 * time.Minute
 )
 
 const readyForms = `"syn-ack", "http:/path", "https:/path", "http:/path=204", "banner:SSH-2.0" or "delay:5s"`
 
 // ParseReady reads one of the forms that String writes. A path that ends in "=" and
-// three digits asks for that status. The error says what was expected.
+// three digits expects that status. The error says what was expected.
 func ParseReady(s string) (Ready, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	var r Ready

@@ -1,37 +1,15 @@
 package machine
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-// register takes in the addresses of a registration. What is known of one that was
-// there before stays known.
-func (as *addresses) register(monitor []Address) {
-	all := make([]address, len(monitor))
-	for i, a := range monitor {
-		if old := as.of(a.IP); old != nil {
-			all[i] = *old
-			all[i].answered = old.answered && old.MAC == a.MAC
-		}
-		all[i].Address = a
-	}
-	as.all = all
-}
-
-// atTheDesk is the part of a life in which the machine registers.
-type atTheDesk struct{ *Machine }
-
-func (m *Machine) atTheDesk() atTheDesk { return atTheDesk{m} }
-
-// register takes a registration, in every state.
-func (m atTheDesk) register(now time.Time, e Registered) {
+// register handles a registration, in every state.
+func (m registering) register(now time.Time, e Registered) {
 	m.heard, m.registered = now, now
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
 	m.elsewhere = false
 	m.endSleep(now)
 	if m.isPaused() {
-		m.pausing().register(now, e)
+		m.pausing().register(e)
 		return
 	}
 	if !e.Here {
@@ -41,91 +19,62 @@ func (m atTheDesk) register(now time.Time, e Registered) {
 		m.account(now.Sub(m.since), now)
 		m.since = now
 	}
-	m.takeSpec(now, e)
+	m.takeSpec(e)
 	if e.Here {
 		m.isHere(now, e.Repeated)
 		return
 	}
 	m.report(now, Settling, WhyRegistered, e.Repeated)
-	m.settling, m.presence = said, doubt(now)
+	m.kind, m.presence = bySaid, doubt(now)
 }
 
-// prepareSleep gives everything back to a machine that is up and about to sleep.
-func (m atTheDesk) prepareSleep(now time.Time) {
+// prepareSleep returns the addresses to a machine that is up and about to sleep.
+func (m registering) prepareSleep(now time.Time) {
 	switch m.state {
 	case Awake:
 		m.pending = nil // it was up when the wake was requested
 	case Waking:
-		m.woken().postponeWake() // clients still wait: wake it once it has really gone
+		m.waking().postponeWake() // clients still wait: wake it once it is off
 	case Arriving:
-		// One that we woke and that goes to sleep at once is not woken again for
-		// the same knock, or it would be for ever.
+		// A machine that was woken and sleeps again at once is not woken again for
+		// the same knock, or this would repeat for ever.
 		if m.wake.attempts == 0 {
-			m.woken().postponeWake()
+			m.waking().postponeWake()
 		}
 		m.do(DropPackets{})
 	}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 }
 
-// takeSpec takes in the machine's own description and what is known of its
-// addresses.
-func (m atTheDesk) takeSpec(now time.Time, e Registered) {
-	for i := range m.addrs.all {
-		a := &m.addrs.all[i]
-		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
-			m.addrs.endClaim(a)
-		}
-	}
-	m.setSpec(e.Spec)
-	m.addrs.register(e.Spec.Monitor)
-	for i := range m.addrs.all {
-		a := &m.addrs.all[i]
-		place := Place{Addr: a.IP}
-		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
-			place = e.Places[j]
-		}
-		before := a.status().Reason
-		if a.standing == Conceded {
-			a.standing, a.recheck = Own, recheck{}
-		}
-		a.answered = a.answered || !place.Unproved
-		a.reason, a.unproved = place.Reason, !a.answered
-		if why := a.status().Reason; why != "" && !(e.Repeated && why == before) {
-			m.do(AddressWaits{Addr: a.IP, Reason: why})
-		}
-	}
-}
-
-// isHere takes in that a machine is up and asks to be watched.
-func (m atTheDesk) isHere(now time.Time, repeated bool) {
+// isHere handles the registration of a machine that is up and asks to be monitored.
+func (m registering) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
-		m.endInquiry()
-		m.awake().beginWatch(now)
+		m.watching().endInquiry()
+		m.watching().beginWatch(now)
 		if !repeated {
 			m.do(WatchBegan{})
 		}
 	case Waking:
 		if m.wake.attempts > 0 {
-			m.woken().enterArriving(now)
+			m.waking().enterArriving(now)
 			return
 		}
-		m.woken().postponeWake()
-		m.settling = spoke
-		if !m.inDoubt().joinArrival(now) {
-			m.inDoubt().startedExternally(now)
+		m.waking().postponeWake()
+		m.kind = byFrame
+		if !m.settling().joinArrival(now) {
+			m.settling().startedExternally(now)
 		}
 	case Arriving:
 		m.presence.prove(now)
-		m.woken().handOver()
+		m.waking().checkServices()
 	case Asleep:
-		m.settling = spoke
-		m.inDoubt().startedExternally(now)
+		m.kind = byFrame
+		m.settling().startedExternally(now)
 	case Settling:
-		if m.settling == said { // it changed its mind
-			m.settling, m.repeats = silent, false
+		if m.kind == bySaid { // it had registered to sleep
+			m.kind, m.repeats = bySilence, false
 		}
-		m.inDoubt().answeredSettling(now)
+		m.settling().answeredSettling(now)
 	}
 }

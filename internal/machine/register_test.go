@@ -46,7 +46,7 @@ func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
 // TestHereInEveryState: a machine that says that it is up is up, whatever it was
 // taken for, and is watched.
 func TestHereInEveryState(t *testing.T) {
-	handOver := machine.HandOver{Services: []machine.Service{ssh}}
+	handOver := machine.CheckServices{Services: []machine.Service{ssh}}
 	here := machine.Registered{Spec: moved(), Here: true}
 	for _, start := range []struct {
 		name  string
@@ -57,8 +57,8 @@ func TestHereInEveryState(t *testing.T) {
 		tally machine.Tally
 	}{
 		{"awake", newLife(t, nil), []machine.Action{machine.WatchBegan{}}, machine.Awake, "", machine.Tally{}},
-		{"settling", settling(t, nil), nil, machine.Awake, machine.WhyThere, machine.Tally{}},
-		{"unanswered", agentless(t, nil).pass(14 * s).want(machine.Settling).forget(), nil, machine.Awake, machine.WhyThere, machine.Tally{}},
+		{"settling", settling(t, nil), nil, machine.Awake, machine.WhyStillUp, machine.Tally{}},
+		{"unanswered", agentless(t, nil).pass(14 * s).want(machine.Settling).forget(), nil, machine.Awake, machine.WhyStillUp, machine.Tally{}},
 		{"spoke", asleep(t, nil).pass(time.Hour).event(frame).forget(),
 			[]machine.Action{end6Now, end6, releaseNow4}, machine.Awake, machine.WhyStarted, machine.Tally{ExternalStarts: 1, Slept: time.Hour}},
 		{"resumed", asleep(t, nil).pass(time.Hour).away(time.Minute), nil, machine.Awake, machine.WhyStarted, machine.Tally{ExternalStarts: 1, Slept: time.Hour}},

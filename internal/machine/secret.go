@@ -5,8 +5,7 @@ import (
 	"crypto/subtle"
 )
 
-// Secret is what is kept of a token: enough to know it again. The zero Secret is that
-// of no token.
+// Secret is the hash of a token. The zero Secret is that of no token.
 type Secret [sha256.Size]byte
 
 // SecretOf returns the secret of a token, and the zero one if that is empty.
@@ -17,8 +16,8 @@ func SecretOf(token string) Secret {
 	return sha256.Sum256([]byte(token))
 }
 
-// Is reports whether the secret is that of a token, in constant time. The hashes are
-// compared, so that not even the length of the token shows.
+// Is reports whether the secret is that of a token, in constant time. Hashes are
+// compared, so that the time does not show the length of the token.
 func (s Secret) Is(token string) bool {
 	other := SecretOf(token)
 	return subtle.ConstantTimeCompare(s[:], other[:]) == 1

@@ -1,13 +1,14 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 )
 
-// Protocol is what a service speaks, and so what counts as a knock on it.
+// Protocol is the protocol of a service, which defines what counts as a knock on it.
 type Protocol uint8
 
 // The protocols a service can be registered for.
@@ -40,6 +41,11 @@ func (p Port) String() string {
 		return "icmp"
 	}
 	return strconv.Itoa(int(p.Number)) + "/" + p.Protocol.String()
+}
+
+// Compare orders ports by protocol and number.
+func (p Port) Compare(q Port) int {
+	return cmp.Or(cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.Number, q.Number))
 }
 
 // ParsePort reads one entry of a "port" list: "22/tcp", "51820/udp", "icmp",

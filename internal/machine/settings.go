@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Settings are what one service has of its own, in place of what holds for all. The
-// zero value is nothing.
+// Settings are what is configured for one service in place of the general settings.
+// The zero value sets nothing.
 type Settings struct {
 	Ready        Ready
 	ReadyTimeout time.Duration  // in place of hold.ready_timeout; 0: that
@@ -25,16 +25,16 @@ const (
 	MaxReadyTimeout = time.Hour
 )
 
-// IsZero reports whether there is nothing.
+// IsZero reports whether nothing is set.
 func (s Settings) IsZero() bool {
 	return s.Ready == Ready{} && s.ReadyTimeout == 0 && s.Established == nil && len(s.WakeFrom) == 0
 }
 
-// Equal reports whether two services have the same.
+// Equal reports whether two services have the same settings.
 func (s Settings) Equal(o Settings) bool { return reflect.DeepEqual(s, o) }
 
-// Check says which field does not fit the others for a service at these ports, and
-// what was expected there. Both are empty if all is well.
+// Check returns the field that does not fit the others for a service at these ports,
+// and what was expected. Both are empty if all fits.
 func (s Settings) Check(ports []Port) (field, expected string) {
 	byTCP := s.Ready.By == ByHTTP || s.Ready.By == ByHTTPS || s.Ready.By == ByBanner
 	for _, p := range ports {
@@ -50,58 +50,4 @@ func (s Settings) Check(ports []Port) (field, expected string) {
 		return "ready_timeout", fmt.Sprintf("more than the delay of ready, which is %s", s.Ready.Delay)
 	}
 	return "", ""
-}
-
-// CountSettings returns how many services of these addresses have settings of their
-// own.
-func CountSettings(monitor []Address) int {
-	n := 0
-	for _, a := range monitor {
-		n += len(a.Settings)
-	}
-	return n
-}
-
-// Settings returns what a service has of its own.
-func (s *Spec) Settings(service Service) Settings {
-	for _, a := range s.Monitor {
-		if a.IP == service.Addr {
-			return a.Settings[service.Port]
-		}
-	}
-	return Settings{}
-}
-
-// ReadyTimeout returns how long a service may take in place of hold.ready_timeout,
-// if it has such a time.
-func (s *Spec) ReadyTimeout(service Service) (time.Duration, bool) {
-	d := s.Settings(service).ReadyTimeout
-	return d, d > 0
-}
-
-// InheritSettings gives services of monitor that have no settings those that they
-// have in from.
-func InheritSettings(monitor, from []Address) {
-	known := Spec{Monitor: from}
-	for i := range monitor {
-		a := &monitor[i]
-		for _, p := range a.Ports {
-			if _, has := a.Settings[p]; !has {
-				a.Set([]Port{p}, known.Settings(Service{Addr: a.IP, Port: p}))
-			}
-		}
-	}
-}
-
-// Set gives services of the address settings of their own.
-func (a *Address) Set(ports []Port, s Settings) {
-	if s.IsZero() {
-		return
-	}
-	if a.Settings == nil {
-		a.Settings = make(map[Port]Settings)
-	}
-	for _, p := range ports {
-		a.Settings[p] = s
-	}
 }

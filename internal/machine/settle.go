@@ -2,95 +2,67 @@ package machine
 
 import "time"
 
-// settling is why a machine settles.
-type settling uint8
-
-const (
-	said    settling = iota // it said that it will sleep: its answers do not end that
-	silent                  // it left our questions unanswered
-	spoke                   // it spoke in its sleep
-	resumed                 // it slept when the porter was last there
-	rewoken                 // it was being woken when the porter was last there
-	flapped                 // it had come up, and lost its network again
-)
-
-// A machine that slept before is asked quickly: it is hardly just shutting down,
-// and its clients wait for an answer.
-const (
-	quickMisses   = 3
-	quickInterval = 300 * time.Millisecond
-)
-
-// answerPace is how soon a settling machine may be asked again, and the least time
-// that it has for its answer.
-func (p *Policy) answerPace() time.Duration { return min(p.ProbeInterval, quickInterval) }
-
-// doubtfulFor is how long after an outage of ours a machine is asked on although it
-// sleeps, because nothing but its silence says so: a switch may keep a port to
-// itself for longer than it should.
-const doubtfulFor = 5 * time.Minute
-
-// repeatAfter is how often a change is reported that comes again and again.
+// repeatAfter is the least time between two reports of the same doubt.
 const repeatAfter = time.Hour
 
-// inDoubt is the part of a life in which it is open whether the machine is off.
-type inDoubt struct{ *Machine }
+// doubtfulFor is how long after an outage of the porter's network a sleeping machine is
+// still probed, because only its silence says that it sleeps: a switch may block a port
+// for long after the link is up.
+const doubtfulFor = 5 * time.Minute
 
-func (m *Machine) inDoubt() inDoubt { return inDoubt{m} }
-
-// enterSettling begins to doubt a machine. Doubts that come to nothing are reported
-// once an hour.
-func (m inDoubt) enterSettling(now time.Time, why Reason, kind settling) {
+// enterSettling moves the machine to Settling. The same doubt is reported at most once
+// in repeatAfter.
+func (m settling) enterSettling(now time.Time, why Reason, kind settlingKind) {
 	m.repeats = !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
 	if !m.repeats {
 		m.reported = now
 	}
 	m.report(now, Settling, why, m.repeats)
-	m.settling = kind
+	m.kind = kind
 }
 
-// heardAsleep takes a frame of a machine that sleeps, which may have been started.
-func (m inDoubt) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
-	m.woken().stopAnnouncing()
-	m.enterSettling(now, WhySpoke, spoke)
+// heardAsleep handles a frame of a sleeping machine: it may have been started.
+func (m settling) heardAsleep(now time.Time, a *address, unasked bool) {
+	m.waking().stopAnnouncing()
+	m.enterSettling(now, WhySpoke, byFrame)
 	m.presence = doubt(now)
-	m.presence.deep = unasked
-	m.heardSettling(now, a, e, unasked)
+	m.presence.needSystem = unasked
+	m.heardSettling(now, a, unasked)
 }
 
-// heardSettling takes a frame: nothing is answered for the address that it speaks
-// for until the question is settled.
-func (m inDoubt) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
-	if m.settling == resumed {
-		m.settling, m.presence = spoke, doubt(now)
+// heardSettling handles a frame of a settling machine. The address that it uses
+// is yielded until the machine is settled.
+func (m settling) heardSettling(now time.Time, a *address, unasked bool) {
+	if m.kind == byRestart {
+		m.kind, m.presence = byFrame, doubt(now)
 	}
-	m.askSoon(m.policy.answerPace())
+	m.probeSoon(m.policy.answerPace())
 	if a == nil {
 		return
 	}
 	m.addrs.yield(now, a)
 	switch {
 	case unasked:
-	case m.settling == spoke:
-		m.presence.deep = false
+	case m.kind == byFrame:
+		m.presence.needSystem = false
 		m.joinArrival(now)
-	case m.settling == flapped:
+	case m.kind == byFlap:
 		m.joinArrival(now)
 	}
 }
 
-// answeredSettling takes a proof of life. A machine that registered may go on
-// answering until probe.timeout: it is shutting down.
-func (m inDoubt) answeredSettling(now time.Time) {
-	switch m.settling {
-	case said:
+// answeredSettling handles a proof of life. A machine that registered may answer until
+// probe.timeout: it is shutting down.
+func (m settling) answeredSettling(now time.Time) {
+	switch m.kind {
+	case bySaid:
 		return
-	case silent:
+	case bySilence:
 		m.pending = nil
 		m.addrs.returnAll(now)
-		m.report(now, Awake, WhyThere, m.repeats)
+		m.report(now, Awake, WhyStillUp, m.repeats)
 		return
-	case flapped:
+	case byFlap:
 		if !m.joinArrival(now) {
 			m.endFlap(now)
 		}
@@ -102,22 +74,22 @@ func (m inDoubt) answeredSettling(now time.Time) {
 	}
 }
 
-// joinArrival treats a machine that starts although we did not wake it, and that
-// clients wait for, like one that arrives: so they wait for its services.
-func (m inDoubt) joinArrival(now time.Time) bool {
+// joinArrival treats an external start that clients wait for like an arrival, so that
+// they wait for the services.
+func (m settling) joinArrival(now time.Time) bool {
 	if m.pending == nil || len(m.pending.services) == 0 || len(m.Claimed()) == 0 {
 		return false
 	}
 	m.endSleep(now)
 	m.wake, m.pending = *m.pending, nil
-	m.wake.flapped = m.settling == flapped
+	m.wake.flapped = m.kind == byFlap
 	m.wake.attempts, m.wake.firstMagic = 0, now
-	m.woken().enterArriving(now)
+	m.waking().enterArriving(now)
 	return true
 }
 
-func (m inDoubt) startedExternally(now time.Time) {
-	if m.settling != rewoken { // else we may have woken it ourselves
+func (m settling) startedExternally(now time.Time) {
+	if m.kind != byRestartInWake { // otherwise the porter may have woken it
 		m.tally.ExternalStarts++
 	}
 	m.pending = nil
@@ -126,129 +98,140 @@ func (m inDoubt) startedExternally(now time.Time) {
 	m.move(now, Awake, WhyStarted)
 }
 
-func (m inDoubt) tickSettling(now time.Time) {
+// endFlap returns the addresses of a machine whose network is back and that no client
+// waits for.
+func (m settling) endFlap(now time.Time) {
+	m.pending = nil
+	m.addrs.returnAll(now)
+	m.move(now, Awake, WhyStillUp)
+}
+
+func (m settling) tickSettling(now time.Time) {
 	p := &m.presence
 	if now.Before(p.next) {
 		return
 	}
 	p.count()
-	if m.settling == silent && now.Before(m.blind) {
+	if m.kind == bySilence && now.Before(m.blindUntil) {
 		p.excuse(now)
 	}
 	interval, misses, silence := m.policy.ProbeInterval, m.policy.ProbeMisses, startSilence
-	switch m.settling {
-	case silent:
-		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
-	case resumed:
+	switch m.kind {
+	case bySilence:
+		misses *= 2 // it did not register: lossy Wi-Fi is no sleep
+	case byRestart:
 		interval, misses, silence = m.policy.answerPace(), quickMisses, 0
-	case flapped:
+	case byFlap:
 		interval, silence = m.policy.answerPace(), flapTime
 	}
 	if m.off(now, misses, silence) && m.settled(now, misses) {
 		return
 	}
-	if m.settling == said && p.misses == 0 && !p.unsent && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.suspects(now) {
+	if m.kind == bySaid && p.misses == 0 && !p.unsent && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.suspects(now) {
 		m.neverSilent(now, WhyNeverSilent)
 		return
 	}
-	// The last question before the claim goes to all hosts.
-	m.ask(now, m.questioned(), p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
+	// The last probe before the claim is also broadcast.
+	m.probe(now, m.probedAddrs(), p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
 	p.next = now.Add(interval)
 	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) {
 		p.next = earlier(p.next, notBefore(due, now.Add(m.policy.answerPace())))
 	}
 }
 
-// suspects reports whether a machine that answers may sleep behind its network
-// card: it gave no other sign lately. It is then asked for one.
-func (m inDoubt) suspects(now time.Time) bool {
+// suspects reports whether only the network card of the machine may be answering:
+// there was no other sign of the operating system lately. The machine is then probed
+// for one.
+func (m settling) suspects(now time.Time) bool {
 	p := &m.presence
-	if p.deep {
+	if p.needSystem {
 		return false
 	}
-	p.deep = now.Sub(p.system) >= min(startSilence, m.policy.ProbeTimeout/2) // its registration ends with such a sign
-	return p.deep
+	p.needSystem = now.Sub(p.osSeen) >= min(startSilence, m.policy.ProbeTimeout/2) // its registration ends with such a sign
+	return p.needSystem
 }
 
-// settled ends the settling of a machine that gave no proof, unless it has just
-// stopped giving even answers that a network card can give.
-func (m inDoubt) settled(now time.Time, misses int) bool {
+// settled ends the settling of a machine that gave no proof of life. It waits while
+// answers of a network card have just stopped.
+func (m settling) settled(now time.Time, misses int) bool {
 	p := &m.presence
 	switch {
 	case p.silent >= misses:
 		m.fallAsleep(now, WhySilent)
-	case m.CardAnswers():
-		m.fallAsleep(now, WhyOnlyCard)
+	case m.NICAnswers():
+		m.fallAsleep(now, WhyOnlyNIC)
 	case p.silent > 0:
 		return false
 	default:
-		m.foundCard(now)
+		m.foundOffload(now)
 	}
 	return true
 }
 
-// foundCard takes note that something answers for the machine while it sleeps.
-func (m inDoubt) foundCard(now time.Time) {
-	m.card = true
+// foundOffload records that the network card or firmware answers for the sleeping
+// machine.
+func (m settling) foundOffload(now time.Time) {
+	m.nicAnswers = true
 	if m.policy.OverrideOffload {
-		m.fallAsleep(now, WhyOnlyCard)
+		m.fallAsleep(now, WhyOnlyNIC)
 		return
 	}
-	m.neverSilent(now, WhyOnlyCard)
+	m.neverSilent(now, WhyOnlyNIC)
 }
 
-func (m inDoubt) neverSilent(now time.Time, why Reason) {
+func (m settling) neverSilent(now time.Time, why Reason) {
 	if m.pending.counts() {
 		m.tally.SettleTimeouts++
 	}
 	m.pending = nil
-	m.do(DropPackets{}) // whoever sent them has repeated them, or given up
+	m.do(DropPackets{}) // their clients have repeated them, or given up
 	m.addrs.returnAll(now)
 	m.move(now, Awake, why)
 }
 
-// askAsleep asks a machine whose silence may have been that of our own network.
-func (m inDoubt) askAsleep(now time.Time) {
+// fallAsleep claims the addresses of a machine that is off.
+func (m settling) fallAsleep(now time.Time, why Reason) {
+	slept := m.sleep.since
+	m.sleep = sleep{}
+	m.report(now, Asleep, why, m.repeats && m.kind == byFrame)
+	m.presence.needSystem = false // a later answer is examined again
+	m.issuing().observe()         // before the first answer of its network card
+	var claim Claim
+	if !slept.IsZero() {
+		m.since = earlier(slept, now) // its sleep continued
+	}
+	if m.kind == byRestart {
+		claim.AnnounceAfter = startSilence // it may be in the middle of a test of its addresses
+	}
+	m.addrs.claimAll(claim)
+	m.claimAt = now
+	if m.kind == bySilence && now.Before(m.blindUntil.Add(doubtfulFor)) {
+		m.presence = doubt(now)
+		m.presence.next = m.watching().nextWatch(now)
+	}
+	if w := m.pending; w != nil {
+		m.pending = nil
+		m.waking().beginWake(now, *w)
+	}
+}
+
+// probeAsleep probes a sleeping machine that may have seemed silent because of an
+// outage of our own network.
+func (m settling) probeAsleep(now time.Time) {
 	p := &m.presence
 	switch {
 	case p.next.IsZero() || now.Before(p.next):
-	case now.Before(m.blind.Add(doubtfulFor)):
-		m.ask(now, m.questioned(), false)
-		p.next = m.awake().nextWatch(now)
+	case now.Before(m.blindUntil.Add(doubtfulFor)):
+		m.probe(now, m.probedAddrs(), false)
+		p.next = m.watching().nextWatch(now)
 	default:
 		p.next = time.Time{}
 	}
 }
 
-// visited asks such a machine at once, because it is wanted.
-func (m inDoubt) visited(now time.Time) {
+// visited probes such a machine at once, because traffic came for it.
+func (m settling) visited() {
 	if m.state == Asleep && !m.presence.next.IsZero() {
-		m.askSoon(arrivalPace)
-	}
-}
-
-// fallAsleep claims the addresses of a machine that is off.
-func (m inDoubt) fallAsleep(now time.Time, why Reason) {
-	slept := m.sleep.since
-	m.sleep = sleep{}
-	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
-	m.presence.deep = false // a later answer is looked into anew
-	m.toPorter().observe()  // before the first answer of its network card
-	var claim Claim
-	if !slept.IsZero() {
-		m.since = earlier(slept, now) // it slept on
-	}
-	if m.settling == resumed {
-		claim.AnnounceAfter = startSilence // it may be in the middle of a test of its addresses
-	}
-	m.addrs.claimAll(claim)
-	m.claimAt = now
-	if m.settling == silent && now.Before(m.blind.Add(doubtfulFor)) {
-		m.presence = doubt(now)
-		m.presence.next = m.awake().nextWatch(now)
-	}
-	if w := m.pending; w != nil {
-		m.pending = nil
-		m.woken().beginWake(now, *w)
+		m.probeSoon(arrivalPace)
 	}
 }

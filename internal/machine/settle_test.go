@@ -241,6 +241,6 @@ func TestFaultWokenWhileItSettles(t *testing.T) {
 	l = newLife(t, brisk).event(registered)
 	p := policy()
 	brisk(&p)
-	l.m = machine.Resume(l.m.Memory(), p, l.now, l.now)
+	l.m = machine.Restore(l.m.Memory(), p, l.now, l.now)
 	l.pass(2900 * time.Millisecond).want(machine.Settling).pass(200 * time.Millisecond).want(machine.Asleep)
 }

@@ -2,16 +2,16 @@ package machine
 
 import "fmt"
 
-// State is where a machine is in its life.
+// State is the state of a machine.
 type State uint8
 
-// The states, in the order of one night.
+// The states, in the order of one sleep.
 const (
-	Awake    State = iota // it speaks for itself; we keep out of the way
-	Settling              // it said it would sleep, or spoke in its sleep: is it really off?
-	Asleep                // its addresses are claimed
+	Awake    State = iota // it answers for itself; the porter stays passive
+	Settling              // it registered, or its state is in doubt: it is probed
+	Asleep                // it is off; its addresses are claimed
 	Waking                // magic packets go out, the claim stays
-	Arriving              // it speaks for one of its addresses again
+	Arriving              // it is up; its services are not ready yet
 )
 
 // States lists every state.
@@ -41,7 +41,7 @@ func (s *State) UnmarshalText(b []byte) error {
 	return fmt.Errorf("state: found %q, expected one of %v", b, States)
 }
 
-// Trigger is what made us wake a machine.
+// Trigger is what began a wake.
 type Trigger uint8
 
 // The triggers of a wake.
@@ -49,8 +49,8 @@ const (
 	ByTCP      Trigger = iota // a SYN to a registered port
 	ByUDP                     // a datagram to a registered port
 	ByICMP                    // an echo request
-	ByAPI                     // a person or a program asked for it
-	BySchedule                // the porter itself, by its configuration
+	ByAPI                     // requested by a user or a program
+	BySchedule                // unused; kept for programs that read it
 )
 
 // Triggers lists every trigger.
@@ -69,7 +69,7 @@ func (t Trigger) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (t Trigger) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// trigger returns the trigger that a knock on a service of protocol p is.
+// trigger returns the trigger of a wake by a knock of protocol p.
 func (p Protocol) trigger() Trigger {
 	switch p {
 	case UDP:

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -12,8 +13,8 @@ type Suppression uint8
 const (
 	TooFewKnocks      Suppression = iota // its source has not knocked often enough
 	InQuietHours                         // no knock wakes at this time of day
-	WhileCooling                         // it may be a leftover of what ended with the machine's sleep
-	AfterFailures                        // the machine did not wake several times, and is left alone for a while
+	WhileCooling                         // it may be a late packet of a connection from before the machine's sleep
+	AfterFailures                        // the machine did not wake several times, and knocks do not wake it for a while
 	FromThisHost                         // a program of the porter's own host sent it
 	PortNotRegistered                    // nothing is registered at its port
 	SourceNotAllowed                     // its source may not wake the machine, or the service
@@ -42,17 +43,40 @@ func (s Suppression) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Suppression) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Rests reports whether a knock would be the first reason to wake the machine: it
-// is asleep, or about to be, and no client has knocked or asked. fell is when it
-// fell asleep, and zero while it settles. A wake that failed and a restart of the
-// porter do not interrupt a sleep.
-func (m *Machine) Rests() (fell time.Time, rests bool) {
-	switch m.state {
-	case Settling:
-		return m.sleep.since, m.pending == nil
-	case Asleep:
-		return earlier(m.claimAt, m.since), true
-	default:
-		return time.Time{}, false
+// Ignored counts packets for a sleeping machine that did not wake it: those of one
+// reason for one port.
+type Ignored struct {
+	Reason  Suppression
+	Service Service        // of the last packet; see Target
+	Source  netip.AddrPort // of the last packet; port 0 if there is none
+	First   time.Time
+	Last    time.Time
+	Count   uint64
+}
+
+// Target returns what the packets were for: a service, an address if the port is not
+// known, or nothing if they were for several ports.
+func (i *Ignored) Target() string {
+	switch {
+	case !i.Service.Addr.IsValid():
+		return ""
+	case i.Service.Protocol == 0:
+		return i.Service.Addr.String()
 	}
+	return i.Service.String()
+}
+
+// WakeRules are the configured rules about which packets wake a machine, as the page
+// and the API show them.
+type WakeRules struct {
+	From        []netip.Prefix // may wake at all; empty: every client
+	Local       bool           // programs of the porter's own host wake
+	LocalLater  bool           // Local is configured, and takes effect after a restart
+	Bound       bool           // the kernel owns claimed addresses, so Local is impossible
+	Established bool           // data on a connection wakes
+	QuietHours  string         // as configured; empty: none
+	Quiet       bool           // they are now
+	MinKnocks   int            // of one source within KnockWindow
+	KnockWindow time.Duration
+	Cooldown    time.Duration
 }

@@ -13,7 +13,7 @@ func TestKnockWakes(t *testing.T) {
 	l.pass(8 * s).event(frame).pass(2 * s).want(machine.Waking).wantActions() // firmware
 	l.event(answer(ip4)).want(machine.Arriving).
 		reason(machine.Waking, machine.Arriving, machine.WhyArrived).
-		wantActions(quietBoth, machine.Yield{Addrs: both}, machine.HandOver{Services: []machine.Service{ssh}})
+		wantActions(quietBoth, machine.Yield{Addrs: both}, machine.CheckServices{Services: []machine.Service{ssh}})
 	l.as(at(ip4), 500*time.Millisecond).event(ready).want(machine.Awake).
 		reason(machine.Arriving, machine.Awake, machine.WhyReady).
 		wantActions(releaseBoth, announce4, machine.WakeEnded{Boot: 10 * s, Ready: 10500 * time.Millisecond})
@@ -31,7 +31,7 @@ func TestKnockWakes(t *testing.T) {
 
 func TestWakeAskedFor(t *testing.T) {
 	began := machine.WakeBegan{Trigger: machine.ByAPI, By: "test"}
-	asleep(t, nil).event(wakeAsked).want(machine.Waking).reason(machine.Asleep, machine.Waking, machine.WhyAsked).
+	asleep(t, nil).event(wakeAsked).want(machine.Waking).reason(machine.Asleep, machine.Waking, machine.WhyRequested).
 		wantActions(began, firstMagic, quietBoth).
 		event(wakeAsked).want(machine.Waking).wantActions()
 
@@ -131,7 +131,7 @@ func TestAFrameWhileItIsWoken(t *testing.T) {
 	l.pass(101 * time.Millisecond).want(machine.Waking).wantActions(machine.Claim{Addrs: only4, Quiet: true})
 	// A test of an address is a start: nothing is answered for any.
 	waking(t, nil).pass(5*s).event(tests(ip6)).want(machine.Arriving).
-		wantActions(machine.Yield{Addrs: only6}, quietBoth, machine.Yield{Addrs: only4}, machine.HandOver{Services: []machine.Service{ssh}})
+		wantActions(machine.Yield{Addrs: only6}, quietBoth, machine.Yield{Addrs: only4}, machine.CheckServices{Services: []machine.Service{ssh}})
 }
 
 // TestKnockWhileItStartsByHand: its packet is sent on when its service is ready, in
@@ -159,7 +159,7 @@ func TestKnockWhileItStartsByHand(t *testing.T) {
 func TestALateFrameWhileAClientKnocks(t *testing.T) {
 	l := asleep(t, nil).pass(time.Minute).event(tests(ip4), knockSSH)
 	l.want(machine.Arriving).wantActions(quietBoth, machine.Yield{Addrs: only4}, quietBoth, machine.Yield{Addrs: only6},
-		machine.HandOver{Services: []machine.Service{ssh}})
+		machine.CheckServices{Services: []machine.Service{ssh}})
 	l.pass(4*s).want(machine.Waking).wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)
 	if got := l.tally(); got.ExternalStarts != 0 || got.Wakes[machine.ByTCP] != 1 {
 		t.Errorf("tally %+v", got)

@@ -7,24 +7,34 @@ import (
 
 const (
 	// agentlessPace is how many times probe.interval a machine that is not
-	// registered is left alone where watch.interval is 0.
+	// registered is not probed where watch.interval is 0.
 	agentlessPace = 5
 
-	// oblivion is when a machine is forgotten that was neither heard nor woken.
-	oblivion = 90 * 24 * time.Hour
+	// forgetAfter is when a machine is forgotten that was neither heard nor woken.
+	forgetAfter = 90 * 24 * time.Hour
 )
 
-// awake is the part of a life in which the machine is up and looked after.
-type awake struct{ *Machine }
+// A machine that has just come up may lose its network once more: NetworkManager takes
+// a card with Wake-on-LAN down and up again after the resume, for up to 8 s. Until then
+// the machine may have taken a connection already.
+const (
+	flapsWithin = 30 * time.Second       // of its arrival
+	flapPace    = 500 * time.Millisecond // of the probes meanwhile
+	flapMisses  = 2
+	flapSilence = time.Second      // the least
+	flapTime    = 10 * time.Second // a longer silence is no flap
+)
 
-func (m *Machine) awake() awake { return awake{m} }
+// mayFlap reports whether the machine arrived within flapsWithin. It is false if the
+// network card answers for the machine.
+func (m watching) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.NICAnswers() }
 
-// watchPause returns how long a machine that is awake is left alone after it
-// answered, and 0 if it is not asked.
-func (m awake) watchPause(now time.Time) time.Duration {
+// watchPause returns the time between probes of an awake machine, and 0 if it is not
+// probed.
+func (m watching) watchPause(now time.Time) time.Duration {
 	switch {
 	case !m.known() || m.isPaused():
-		return 0 // nothing says yet that it is here, or it is left alone
+		return 0 // it never registered, or is paused
 	case m.mayFlap(now):
 		return flapPace
 	case !m.spec.Unwatched && m.policy.WatchInterval > 0:
@@ -32,19 +42,19 @@ func (m awake) watchPause(now time.Time) time.Duration {
 	case m.spec.Agentless:
 		return agentlessPace * m.policy.ProbeInterval
 	case now.Sub(notBefore(m.registered, m.unpaused)) < m.policy.ProbeTimeout:
-		// What passes for an external start can be a pause in a long shutdown:
-		// hibernation stops the network, and speaks on while it writes to the disk.
+		// An apparent external start can be a pause in a long shutdown: hibernation
+		// stops the network, and uses it again while it writes to the disk.
 		return m.policy.ProbeInterval
 	}
 	return 0
 }
 
-// beginWatch begins to look after a machine that is awake. Of many machines each has
-// its first question at another moment, and where they answer it stays like that.
-func (m awake) beginWatch(now time.Time) {
+// beginWatch starts to monitor an awake machine. The first probe is at a time that
+// depends on the machine, so that many machines are not probed at once.
+func (m watching) beginWatch(now time.Time) {
 	m.presence = doubt(now)
 	m.presence.next = time.Time{}
-	if pause := m.watchPause(now); pause > 0 && len(m.questioned()) > 0 {
+	if pause := m.watchPause(now); pause > 0 && len(m.probedAddrs()) > 0 {
 		m.presence.next = now.Add(m.share(pause))
 		if m.atOther.After(m.atOwn) { // see findElsewhere
 			m.presence.next = earlier(m.presence.next, now.Add(testTime))
@@ -52,9 +62,9 @@ func (m awake) beginWatch(now time.Time) {
 	}
 }
 
-// adjustWatch takes in that the policy changed.
-func (m awake) adjustWatch(now time.Time) {
-	if m.state != Awake || m.pending != nil { // which is asked already
+// adjustWatch applies a new policy.
+func (m watching) adjustWatch(now time.Time) {
+	if m.state != Awake || m.pending != nil { // it is probed already
 		return
 	}
 	pause := m.watchPause(now)
@@ -65,125 +75,67 @@ func (m awake) adjustWatch(now time.Time) {
 	m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
 }
 
-// nextWatch returns when a machine that answered is asked again, or the zero time.
-func (m awake) nextWatch(now time.Time) time.Time {
+// nextWatch returns the time of the next probe after an answer, or the zero time.
+func (m watching) nextWatch(now time.Time) time.Time {
 	if pause := m.watchPause(now); pause > 0 {
 		return now.Add(pause)
 	}
 	return time.Time{}
 }
 
-// share returns a part of d that is the machine's own. A multiple of the golden
-// ratio spreads numbers evenly that follow each other, as MACs of one maker do.
-func (m awake) share(d time.Duration) time.Duration {
+// share returns a part of d that depends on the MAC. Multiples of the golden ratio
+// spread consecutive numbers evenly, such as MACs of one vendor.
+func (m watching) share(d time.Duration) time.Duration {
 	const golden = 2654435769 // 2^32 divided by the golden ratio
 	own := binary.BigEndian.Uint32(m.spec.MAC[2:]) * golden
 	return time.Duration(float64(d) * float64(own) / (1 << 32))
 }
 
-func (m awake) tickAwake(now time.Time) {
-	if ips := m.addrs.tickReturns(now); len(ips) > 0 {
-		m.ask(now, ips, false)
-	}
-	if m.tickOblivion(now) || m.pausing().tick(now) {
-		return
-	}
-	p := &m.presence
-	if p.next.IsZero() || now.Before(p.next) {
-		return
-	}
-	p.count()
-	if now.Before(m.blind) {
-		p.excuse(now)
-	}
-	if m.flapped(now) {
-		m.beginFlap(now)
-		return
-	}
-	if p.misses >= m.policy.ProbeMisses && now.Sub(p.since) >= m.leastSilence(now) {
-		m.stoppedAnswering(now)
-		return
-	}
-	m.findElsewhere(now)
-	if m.policy.OverrideOffload && !m.card && now.Sub(p.system) >= m.policy.ProbeTimeout {
-		p.deep = true // its card or firmware may answer for it
-	}
-	addrs := m.questioned()
-	if m.watchPause(now) == 0 && m.pending == nil || len(addrs) == 0 {
-		m.presence, m.pending, m.inquiry = presence{}, nil, NoInquiry
-		return
-	}
-	m.ask(now, addrs, false)
-	p.next = now.Add(m.policy.ProbeInterval) // an answer puts it off
-	if m.mayFlap(now) {
-		p.next = earlier(p.next, now.Add(flapPace))
-	}
-	if pause := m.watchPause(now); pause > 0 && now.Before(m.blind) {
-		p.next = earlier(now.Add(pause), m.blind)
-	}
-}
-
-// leastSilence is how long a machine has to be silent before it settles. While it may flap
-// its questions follow each other faster.
-func (m awake) leastSilence(now time.Time) time.Duration {
-	if m.mayFlap(now) {
-		return time.Duration(m.policy.ProbeMisses) * m.policy.ProbeInterval
-	}
-	return 0
-}
-
-// stoppedAnswering has a machine settle that left questions unanswered. They count
-// on, and its silence does.
-func (m awake) stoppedAnswering(now time.Time) {
-	m.inDoubt().enterSettling(now, WhyUnanswered, silent)
-	m.presence.next = now
-}
-
-// deafened takes in that the porter heard nothing for a while. A machine that
-// slept may have been started meanwhile.
-func (m awake) deafened(now time.Time, e Deafened) {
-	m.blind = e.Until
-	if m.state == Asleep {
-		m.ask(now, m.questioned(), false)
-	}
-}
-
-// findElsewhere reports once that a machine is up at another address than its own.
-func (m awake) findElsewhere(now time.Time) {
+// findElsewhere reports once that the machine is up at an address that is not
+// registered.
+func (m watching) findElsewhere(now time.Time) {
 	if m.elsewhere || m.atOther.Before(m.upSince) {
 		return
 	}
-	if now.Sub(m.upSince) >= testTime && now.Sub(m.atOwn) >= testTime && now.Sub(m.atOther) < lookFor {
+	if now.Sub(m.upSince) >= testTime && now.Sub(m.atOwn) >= testTime && now.Sub(m.atOther) < seekTime {
 		m.elsewhere = true
 		m.do(Elsewhere{Addr: m.other})
 	}
 }
 
-// nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.
-func (m awake) nextOblivion() time.Time {
+// endInquiry records that the machine answered after a wake was requested.
+func (m watching) endInquiry() {
+	if m.inquiry == InquiryOpen {
+		m.inquiry = InquiryAnswered
+	}
+	m.pending = nil // it was up when the wake was requested
+}
+
+// nextForget returns when a silent machine is forgotten, or the zero time.
+func (m watching) nextForget() time.Time {
 	if m.permanent || m.registered.IsZero() || m.state == Awake && (m.presence.next.IsZero() || m.pending != nil) {
-		return time.Time{} // who is not watched may be up
+		return time.Time{} // a machine that is not monitored may be up
 	}
 	last := m.heard
 	if m.lastWake.At.After(last) {
 		last = m.lastWake.At
 	}
-	return last.Add(oblivion)
+	return last.Add(forgetAfter)
 }
 
-// tickOblivion forgets a machine that is gone for good.
-func (m awake) tickOblivion(now time.Time) bool {
-	if at := m.nextOblivion(); at.IsZero() || now.Before(at) {
+// tickForget forgets a machine that was neither heard nor woken for forgetAfter.
+func (m watching) tickForget(now time.Time) bool {
+	if at := m.nextForget(); at.IsZero() || now.Before(at) {
 		return false
 	}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 	m.addrs.endReturns()
 	m.do(Forget{Reason: "neither heard nor woken for 90 days"})
 	return true
 }
 
-// configure takes in what the configuration says.
-func (m awake) configure(now time.Time, c Configured) {
+// configure applies the configuration of the machine.
+func (m watching) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
 	if m.state == Awake && (changed || m.presence.next.IsZero()) {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/machine"
@@ -58,7 +60,7 @@ func TestWatchedIsAskedNowAndThen(t *testing.T) {
 		t.Errorf("asked %d times in 100 pauses", n)
 	}
 	for _, o := range actions[machine.Observe](l.want(machine.Awake)) {
-		if o.Attention == machine.Observed {
+		if o.Attention == machine.ObserveAll {
 			t.Errorf("%+v", o)
 		}
 	}
@@ -67,7 +69,7 @@ func TestWatchedIsAskedNowAndThen(t *testing.T) {
 // TestALossyNetworkIsNoSleep: five questions in a row may go unanswered.
 func TestALossyNetworkIsNoSleep(t *testing.T) {
 	l := agentless(t, nil).pass(14500 * time.Millisecond).want(machine.Settling).up(time.Second)
-	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyThere).wantActions()
+	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStillUp).wantActions()
 	if got := l.tally(); got.SettleTimeouts != 0 || got.ExternalStarts != 0 {
 		t.Errorf("tally %+v", got)
 	}
@@ -120,19 +122,19 @@ func TestDeafened(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l.t = t
 			before := l.m.State()
-			deaf := machine.Deafened{Until: l.now.Add(30 * s)}
+			deaf := machine.ReceptionLost{Until: l.now.Add(30 * s)}
 			l.event(deaf).pass(30 * s).want(before).pass(20 * s).want(machine.Asleep)
 		})
 	}
 	// One that answers meanwhile is not disturbed.
 	l := agentless(t, nil)
-	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).up(time.Hour).want(machine.Awake).wantActions()
+	l.event(machine.ReceptionLost{Until: l.now.Add(30 * s)}).up(time.Hour).want(machine.Awake).wantActions()
 	// One that said that it sleeps is believed.
 	l = newLife(t, nil)
-	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).event(registered).pass(3 * s).want(machine.Asleep)
+	l.event(machine.ReceptionLost{Until: l.now.Add(30 * s)}).event(registered).pass(3 * s).want(machine.Asleep)
 	// One that slept is asked at once, and gives nothing up unless it answers.
 	l = asleep(t, nil).pass(time.Hour)
-	deaf := machine.Deafened{Until: l.now.Add(30 * s)}
+	deaf := machine.ReceptionLost{Until: l.now.Add(30 * s)}
 	if l.event(deaf); len(actions[machine.Probe](l)) != 1 {
 		t.Error("not asked")
 	}
@@ -146,7 +148,7 @@ func TestDeafened(t *testing.T) {
 func TestAClaimAfterAnOutageIsDoubtful(t *testing.T) {
 	claimed := func() *life {
 		l := agentless(t, nil)
-		return l.event(machine.Deafened{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep)
+		return l.event(machine.ReceptionLost{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep)
 	}
 	l := claimed()
 	if o := actions[machine.Observe](l); !o[len(o)-1].Doubtful {
@@ -164,7 +166,7 @@ func TestAClaimAfterAnOutageIsDoubtful(t *testing.T) {
 	l.forget().event(machine.Visited{}).pass(s).wantActions().want(machine.Asleep)
 
 	l = claimed().forget().pass(s).event(machine.Visited{}).up(0)
-	l.want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyThere)
+	l.want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyStillUp)
 	if got := l.tally().ExternalStarts; got != 0 {
 		t.Errorf("%d external starts of a machine that was up", got)
 	}
@@ -242,7 +244,7 @@ func TestQuestionsAreSpread(t *testing.T) {
 	var slots [100]int
 	for i := range 1000 {
 		s := agentlessSpec()
-		s.MAC = machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+		s.MAC = ether.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
 		m := machine.New(s, policy(), now)
 		m.Handle(now, machine.Configured{Agentless: true})
 		slots[m.Next().Sub(now)/(100*time.Millisecond)]++
@@ -252,9 +254,9 @@ func TestQuestionsAreSpread(t *testing.T) {
 	}
 }
 
-// TestOblivion: a machine that was neither heard nor woken for 90 days is forgotten,
+// TestForget: a machine that was neither heard nor woken for 90 days is forgotten,
 // and nothing of it stays behind.
-func TestOblivion(t *testing.T) {
+func TestForget(t *testing.T) {
 	const days = 24 * time.Hour
 	gone := machine.Forget{Reason: "neither heard nor woken for 90 days"}
 	l := asleep(t, nil).pass(90*days - 4*s).wantActions()

@@ -15,7 +15,7 @@ import (
 )
 
 func BenchmarkARPReplied(b *testing.B) {
-	m, _ := newMetrics(b, new(house).source())
+	m, _ := newMetrics(b, new(fakePorter).source())
 	b.ReportAllocs()
 	for b.Loop() {
 		m.ARPReplied()
@@ -23,16 +23,16 @@ func BenchmarkARPReplied(b *testing.B) {
 }
 
 func BenchmarkWakeLatency(b *testing.B) {
-	m, _ := newMetrics(b, new(house).source())
+	m, _ := newMetrics(b, new(fakePorter).source())
 	b.ReportAllocs()
 	for b.Loop() {
 		m.WakeLatency(90 * time.Microsecond)
 	}
 }
 
-// BenchmarkScrape1000 scrapes a house of 1,000 sleeping machines, as text.
+// BenchmarkScrape1000 scrapes a porter with 1,000 sleeping machines, as text.
 func BenchmarkScrape1000(b *testing.B) {
-	h := new(house)
+	h := new(fakePorter)
 	reg := prometheus.NewRegistry()
 	m, err := metrics.New(reg, h.source())
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package metrics shows Prometheus what the porter does.
+// Package metrics exports the Prometheus metrics of the porter.
 //
 // There are two kinds of metrics. Facts about a machine (its state, how long it
 // slept, how many magic packets it took) are read from their owner at each

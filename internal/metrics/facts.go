@@ -1,87 +1,36 @@
 package metrics
 
 import (
-	"sync"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"nightporter/internal/machine"
 )
 
-// facts is the Collector of what is read from its owner at each scrape.
+// facts is the Collector of the values that are read from the Source at each scrape.
 type facts struct {
 	src Source
 
-	state, info, stateChanged, lastWake, paused   *prometheus.Desc
-	agentless, idleWatts, sleepWatts              *prometheus.Desc
-	slept, saved                                  *prometheus.Desc
-	attempts, wakes, knocks, failures, suppressed *prometheus.Desc
-	externalStarts, conflicts, settleTimeouts     *prometheus.Desc
-	held, replayed, dropped                       *prometheus.Desc
-	captureDrops, framesRejected                  *prometheus.Desc
-	switches                                      []switchOf
+	machineDescs
+	captureDrops, framesRejected *prometheus.Desc
+	switches                     []switchOf
 
 	states   [len(machine.States)]*dto.LabelPair
 	triggers [len(machine.Triggers)]*dto.LabelPair
 	reasons  [len(machine.Suppressions)]*dto.LabelPair
 
-	mu    sync.Mutex
-	marks map[string]mark // by machine
+	marks marks
 }
 
 func newFacts(src Source) *facts {
 	f := &facts{
-		src: src,
-		state: desc("machine_state",
-			"1 for the state that the machine is in, 0 for the others.", "machine", "state"),
-		info: desc("machine_info",
-			"Always 1; the labels are the machine's name and MAC address.", "machine", "mac"),
-		agentless: desc("machine_agentless",
-			"1 if the machine need not register, 0 if it has to.", "machine"),
-		idleWatts: desc("machine_idle_watts",
-			"Power of the machine while it is awake and idle, as configured or registered.", "machine"),
-		sleepWatts: desc("machine_sleep_watts",
-			"Power of the machine while it sleeps, as configured or registered.", "machine"),
-		stateChanged: desc("machine_state_changed_timestamp_seconds",
-			"When the machine entered its state, as Unix time.", "machine"),
-		lastWake: desc("machine_last_wake_timestamp_seconds",
-			"When the last wake began, as Unix time; 0 if there was none.", "machine"),
-		paused: desc("machine_paused",
-			"1 while the machine is paused: nothing is claimed, watched or woken.", "machine"),
-		slept: desc("machine_sleep_seconds_total",
-			"Time that the machine was asleep.", "machine"),
-		saved: desc("machine_energy_saved_joules_total",
-			"Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.", "machine"),
-		attempts: desc("machine_wake_attempts_total",
-			"Magic packets sent.", "machine"),
-		wakes: desc("machine_wakes_total",
-			"Wakes begun.", "machine", "trigger"),
-		knocks: desc("machine_knocks_total",
-			"Wakes in which the service was requested, counted once per wake.", "machine", "service"),
-		failures: desc("machine_wake_failures_total",
-			"Wakes given up after the last attempt.", "machine", "trigger"),
-		suppressed: desc("knocks_suppressed_total",
-			"Knocks that did not wake the machine, by reason.", "machine", "reason"),
-		externalStarts: desc("machine_external_starts_total",
-			"Starts of the machine that the porter did not cause.", "machine"),
-		conflicts: desc("address_conflicts_total",
-			"Times that an address of the machine was left to another host.", "machine"),
-		settleTimeouts: desc("machine_settle_timeouts_total",
-			"Times that the machine still answered probe.timeout after it had said that it would sleep.", "machine"),
-		held: desc("held_packets_total",
-			"Packets kept for the machine until it could take them.", "machine"),
-		replayed: desc("replayed_packets_total",
-			"Held packets that were sent to the machine when it could take them.", "machine"),
-		dropped: desc("held_packets_dropped_total",
-			"Packets lost because there was no room to hold them, or because the wake failed.", "machine"),
+		src:          src,
+		machineDescs: newMachineDescs(),
 		captureDrops: desc("capture_drops_total",
 			"Packets that the kernel dropped because they were not read in time.", "interface"),
 		framesRejected: desc("frames_rejected_total",
-			"Frames that were read but could not be used.", "interface", "reason"),
+			"Frames rejected after reading, by reason.", "interface", "reason"),
 		switches: newSwitches(src),
-		marks:    make(map[string]mark),
 	}
 	for _, s := range machine.States {
 		f.states[s] = label("state", s.String())
@@ -95,18 +44,9 @@ func newFacts(src Source) *facts {
 	return f
 }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
-}
-
 // Describe implements prometheus.Collector.
 func (f *facts) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		f.state, f.info, f.stateChanged, f.lastWake, f.paused, f.agentless, f.idleWatts, f.sleepWatts, f.slept, f.saved,
-		f.attempts, f.wakes, f.knocks, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
-		f.held, f.replayed, f.dropped,
-		f.captureDrops, f.framesRejected,
-	} {
+	for _, d := range append(f.machineDescs.all(), f.captureDrops, f.framesRejected) {
 		ch <- d
 	}
 	for _, s := range f.switches {
@@ -116,11 +56,11 @@ func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (f *facts) Collect(ch chan<- prometheus.Metric) {
-	// The time first: a machine that wakes between the two calls then shows at
-	// most as much sleep as its tally has afterwards.
+	// Now is read before Machines: a machine that wakes between the two calls then
+	// shows no more sleep than its tally has afterwards.
 	now := f.src.Now()
 	machines := f.src.Machines()
-	marks := f.raise(machines, now)
+	marks := f.marks.raise(machines, now)
 	services := make(serviceLabels)
 	for i := range machines {
 		f.collectMachine(ch, &machines[i], marks[i], services)
@@ -203,20 +143,4 @@ func (f *facts) collectKnocks(ch chan<- prometheus.Metric, s *machine.Status, na
 	if len(ports) > shownServices {
 		counter(ch, f.knocks, float64(others), name, label("service", "other"))
 	}
-}
-
-// one returns 1 for true and 0 for false.
-func one(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
-}
-
-// unix returns t in seconds since 1970, and 0 for no time.
-func unix(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
 }

@@ -36,7 +36,7 @@ var machineFacts = []string{
 }
 
 func TestMachineFacts(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	nas := asleep("nas", midnight)
 	nas.Agentless = true
 	nas.PausedUntil = midnight.Add(time.Hour)
@@ -55,13 +55,13 @@ func TestMachineFacts(t *testing.T) {
 	h.set(midnight.Add(10*time.Second), nas)
 	_, reg := newMetrics(t, h.source())
 	expect(t, reg, `
-# HELP nightporter_address_conflicts_total Times that an address of the machine was left to another host.
+# HELP nightporter_address_conflicts_total Address conflicts in which the porter conceded an address of the machine to another host.
 # TYPE nightporter_address_conflicts_total counter
 nightporter_address_conflicts_total{machine="nas"} 9
-# HELP nightporter_held_packets_dropped_total Packets lost because there was no room to hold them, or because the wake failed.
+# HELP nightporter_held_packets_dropped_total Packets dropped because the hold was full or the wake failed.
 # TYPE nightporter_held_packets_dropped_total counter
 nightporter_held_packets_dropped_total{machine="nas"} 12
-# HELP nightporter_held_packets_total Packets kept for the machine until it could take them.
+# HELP nightporter_held_packets_total Packets held for the machine until its services are ready.
 # TYPE nightporter_held_packets_total counter
 nightporter_held_packets_total{machine="nas"} 13
 # HELP nightporter_knocks_suppressed_total Knocks that did not wake the machine, by reason.
@@ -75,13 +75,13 @@ nightporter_knocks_suppressed_total{machine="nas",reason="ping"} 0
 nightporter_knocks_suppressed_total{machine="nas",reason="port"} 18
 nightporter_knocks_suppressed_total{machine="nas",reason="quiet_hours"} 0
 nightporter_knocks_suppressed_total{machine="nas",reason="source"} 0
-# HELP nightporter_machine_agentless 1 if the machine need not register, 0 if it has to.
+# HELP nightporter_machine_agentless 1 if the machine is agentless and need not register, else 0.
 # TYPE nightporter_machine_agentless gauge
 nightporter_machine_agentless{machine="nas"} 1
 # HELP nightporter_machine_energy_saved_joules_total Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.
 # TYPE nightporter_machine_energy_saved_joules_total counter
 nightporter_machine_energy_saved_joules_total{machine="nas"} 1480
-# HELP nightporter_machine_external_starts_total Starts of the machine that the porter did not cause.
+# HELP nightporter_machine_external_starts_total External starts: starts of the machine without the porter.
 # TYPE nightporter_machine_external_starts_total counter
 nightporter_machine_external_starts_total{machine="nas"} 8
 # HELP nightporter_machine_idle_watts Power of the machine while it is awake and idle, as configured or registered.
@@ -100,7 +100,7 @@ nightporter_machine_knocks_total{machine="nas",service="icmp"} 0
 # HELP nightporter_machine_paused 1 while the machine is paused: nothing is claimed, watched or woken.
 # TYPE nightporter_machine_paused gauge
 nightporter_machine_paused{machine="nas"} 1
-# HELP nightporter_machine_settle_timeouts_total Times that the machine still answered probe.timeout after it had said that it would sleep.
+# HELP nightporter_machine_settle_timeouts_total Times that the machine still answered probe.timeout after it registered for sleep.
 # TYPE nightporter_machine_settle_timeouts_total counter
 nightporter_machine_settle_timeouts_total{machine="nas"} 10
 # HELP nightporter_machine_sleep_seconds_total Time that the machine was asleep.
@@ -119,31 +119,31 @@ nightporter_machine_state{machine="nas",state="waking"} 0
 # HELP nightporter_machine_state_changed_timestamp_seconds When the machine entered its state, as Unix time.
 # TYPE nightporter_machine_state_changed_timestamp_seconds gauge
 nightporter_machine_state_changed_timestamp_seconds{machine="nas"} 1.767312e+09
-# HELP nightporter_machine_wake_attempts_total Magic packets sent.
+# HELP nightporter_machine_wake_attempts_total Magic packets sent to wake the machine.
 # TYPE nightporter_machine_wake_attempts_total counter
 nightporter_machine_wake_attempts_total{machine="nas"} 7
-# HELP nightporter_machine_wake_failures_total Wakes given up after the last attempt.
+# HELP nightporter_machine_wake_failures_total Wakes without an answer after the last attempt, by trigger.
 # TYPE nightporter_machine_wake_failures_total counter
 nightporter_machine_wake_failures_total{machine="nas",trigger="api"} 1
 nightporter_machine_wake_failures_total{machine="nas",trigger="icmp"} 0
 nightporter_machine_wake_failures_total{machine="nas",trigger="schedule"} 0
 nightporter_machine_wake_failures_total{machine="nas",trigger="tcp"} 0
 nightporter_machine_wake_failures_total{machine="nas",trigger="udp"} 0
-# HELP nightporter_machine_wakes_total Wakes begun.
+# HELP nightporter_machine_wakes_total Wakes started, by trigger.
 # TYPE nightporter_machine_wakes_total counter
 nightporter_machine_wakes_total{machine="nas",trigger="api"} 0
 nightporter_machine_wakes_total{machine="nas",trigger="icmp"} 0
 nightporter_machine_wakes_total{machine="nas",trigger="schedule"} 2
 nightporter_machine_wakes_total{machine="nas",trigger="tcp"} 3
 nightporter_machine_wakes_total{machine="nas",trigger="udp"} 0
-# HELP nightporter_replayed_packets_total Held packets that were sent to the machine when it could take them.
+# HELP nightporter_replayed_packets_total Held packets replayed to the machine after the handover.
 # TYPE nightporter_replayed_packets_total counter
 nightporter_replayed_packets_total{machine="nas"} 11
 `, machineFacts...)
 }
 
 func TestExactlyOneState(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	_, reg := newMetrics(t, h.source())
 	for _, state := range machine.States {
 		s := asleep("nas", midnight)
@@ -162,7 +162,7 @@ func TestExactlyOneState(t *testing.T) {
 }
 
 func TestNeverWokenIsZero(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight))
 	_, reg := newMetrics(t, h.source())
 	if v := value(t, reg, "nightporter_machine_last_wake_timestamp_seconds"); v != 0 {
@@ -171,7 +171,7 @@ func TestNeverWokenIsZero(t *testing.T) {
 }
 
 func TestForgottenAndRenamed(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight), asleep("pc", midnight))
 	m, reg := newMetrics(t, h.source())
 	m.AddMachine("nas")
@@ -218,7 +218,7 @@ func TestTimeIsReadFirst(t *testing.T) {
 }
 
 func TestInterfaces(t *testing.T) {
-	src := new(house).source()
+	src := new(fakePorter).source()
 	drops := map[string]uint64{"eth0": 5, "wlan0": 0}
 	src.Drops = func() map[string]uint64 { return drops }
 	src.Rejected = func() map[string]map[string]uint64 {
@@ -230,7 +230,7 @@ func TestInterfaces(t *testing.T) {
 # TYPE nightporter_capture_drops_total counter
 nightporter_capture_drops_total{interface="eth0"} 5
 nightporter_capture_drops_total{interface="wlan0"} 0
-# HELP nightporter_frames_rejected_total Frames that were read but could not be used.
+# HELP nightporter_frames_rejected_total Frames rejected after reading, by reason.
 # TYPE nightporter_frames_rejected_total counter
 nightporter_frames_rejected_total{interface="eth0",reason="checksum"} 1
 nightporter_frames_rejected_total{interface="eth0",reason="truncated"} 4
@@ -244,17 +244,17 @@ func TestSwitches(t *testing.T) {
 		name, help string
 		source     func(*metrics.Source) *func() bool
 	}{
-		{"ready", "1 while the porter does its work on every interface, 0 while it does not: see /-/ready.",
+		{"ready", "1 while the porter works on every interface, else 0: see /-/ready.",
 			func(s *metrics.Source) *func() bool { return &s.Ready }},
-		{"guard_active", "1 while this host's kernel is kept silent about claimed addresses, 0 while it is not.",
+		{"guard_active", "1 while the guard keeps this host's kernel silent about claimed addresses, else 0.",
 			func(s *metrics.Source) *func() bool { return &s.Guarded }},
-		{"guard_needed", "1 where this host's kernel has to be kept silent about claimed addresses, 0 where it is silent by itself or claim.guard is off.",
+		{"guard_needed", "1 if this host's kernel would answer for claimed addresses without the guard, 0 if it would not or claim.guard is off.",
 			func(s *metrics.Source) *func() bool { return &s.GuardNeeded }},
 		{"journal_healthy", "1 while the journal can be written, 0 while it cannot and registrations are refused.",
 			func(s *metrics.Source) *func() bool { return &s.Stored }},
 	} {
 		on := false
-		src := new(house).source()
+		src := new(fakePorter).source()
 		*c.source(&src) = func() bool { return on }
 		_, reg := newMetrics(t, src)
 		for _, value := range []string{"0", "1", "0"} {
@@ -268,7 +268,7 @@ func TestSwitches(t *testing.T) {
 // A name that is no UTF-8 cannot be exported. The scrape says so; nothing else
 // is lost and nothing panics.
 func TestBadNameIsAnError(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("n\xffs", midnight), asleep("pc", midnight))
 	m, reg := newMetrics(t, h.source())
 	m.AddMachine("n\xffs")
@@ -290,7 +290,7 @@ func TestBadNameIsAnError(t *testing.T) {
 
 // A machine that registers thousands of services does not get as many series.
 func TestServicesAreBounded(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	nas := asleep("nas", midnight)
 	nas.Monitor[0].Ports = nil
 	for n := range 40 {

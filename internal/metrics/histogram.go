@@ -32,7 +32,7 @@ func newMachineHistograms() *machineHistograms {
 		boot: newWakeHistogram("machine_boot_duration_seconds",
 			"Time from the first magic packet to the machine's first frame."),
 		ready: newWakeHistogram("machine_ready_duration_seconds",
-			"Time from the first magic packet to the readiness of the services that were knocked at."),
+			"Time from the first magic packet to the readiness of the requested services."),
 		known: make(map[string]histograms),
 	}
 }
@@ -52,7 +52,7 @@ func newWakeHistogram(name, help string) *prometheus.HistogramVec {
 func newWakeLatency() prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "wake_latency_seconds",
-		Help: "Time from a knock's arrival in the kernel to the handing over of the magic packet.",
+		Help: "Time from a knock's arrival in the kernel to the sending of the magic packet.",
 		Buckets: []float64{
 			25e-6, 50e-6, 100e-6, 150e-6, 250e-6, 500e-6,
 			1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1,

@@ -47,7 +47,7 @@ func machinesShown(t *testing.T, g prometheus.Gatherer) string {
 }
 
 func TestBootHistogram(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	m.AddMachine("nas")
 	m.AddMachine("pc")
 	m.Booted("nas", 900*time.Millisecond)
@@ -102,7 +102,7 @@ nightporter_machine_boot_duration_seconds_count{machine="pc"} 0
 
 // A machine that comes back under its name begins with an empty histogram.
 func TestHistogramStartsAnew(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	m.AddMachine("nas")
 	m.Ready("nas", 3*time.Second)
 	m.RemoveMachine("nas")
@@ -114,7 +114,7 @@ func TestHistogramStartsAnew(t *testing.T) {
 }
 
 func TestNativeHistograms(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	m.AddMachine("nas")
 	tests := []struct {
 		name    string
@@ -154,7 +154,7 @@ func TestNativeHistograms(t *testing.T) {
 // What outsiders can provoke must not grow without bound: a sweep over 60
 // powers of two needs three times the buckets that are allowed.
 func TestNativeBucketsAreBounded(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	for f := 1.0; f < float64(1<<62); f *= 1.05 {
 		m.WakeLatency(time.Duration(f))
 	}
@@ -165,7 +165,7 @@ func TestNativeBucketsAreBounded(t *testing.T) {
 }
 
 func TestWakeLatencyBuckets(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	m.WakeLatency(80 * time.Microsecond)
 	var bounds []float64
 	for _, b := range family(t, reg, "nightporter_wake_latency_seconds").GetMetric()[0].GetHistogram().GetBucket() {

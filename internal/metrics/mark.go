@@ -1,12 +1,13 @@
 package metrics
 
 import (
+	"sync"
 	"time"
 
 	"nightporter/internal/machine"
 )
 
-// mark is the most that was shown of a machine's growing totals.
+// mark is the highest exported value of each counter of a machine.
 //
 // While a machine sleeps its totals are computed from the clock, and could fall:
 // the clock is set back, a knock's kernel time lies before a scrape that saw the
@@ -22,23 +23,29 @@ type mark struct {
 	packets machine.Packets
 }
 
+// marks are the marks of all machines. The zero value is ready for use.
+type marks struct {
+	mu     sync.Mutex
+	byName map[string]mark
+}
+
 // raise lifts the marks to what is true now and returns those of the machines,
 // in their order. The marks of machines that are no more go.
-func (f *facts) raise(machines []machine.Status, now time.Time) []mark {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	marks := make([]mark, len(machines))
+func (r *marks) raise(machines []machine.Status, now time.Time) []mark {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	raised := make([]mark, len(machines))
 	next := make(map[string]mark, len(machines))
 	for i := range machines {
 		s := &machines[i]
-		m := f.marks[s.Name]
+		m := r.byName[s.Name]
 		m.slept = max(m.slept, s.Slept(now))
 		m.joules = max(m.joules, s.SavedJoules(now))
 		m.packets = most(m.packets, s.Packets)
-		marks[i], next[s.Name] = m, m
+		raised[i], next[s.Name] = m, m
 	}
-	f.marks = next
-	return marks
+	r.byName = next
+	return raised
 }
 
 // most returns the larger of each count.
@@ -50,8 +57,8 @@ func most(a, b machine.Packets) machine.Packets {
 	}
 }
 
-func (f *facts) forget(name string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.marks, name)
+func (r *marks) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byName, name)
 }

@@ -10,7 +10,7 @@ import (
 // A machine that slept an hour, is forgotten and registers again starts at 0,
 // even when no scrape came between.
 func TestSameNameStartsAnew(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight.Add(time.Hour), asleep("nas", midnight))
 	m, reg := newMetrics(t, h.source())
 	const slept = "nightporter_machine_sleep_seconds_total"
@@ -51,7 +51,7 @@ func TestSleepNeverFalls(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := new(house)
+			h := new(fakePorter)
 			_, reg := newMetrics(t, h.source())
 			h.set(at(100), asleep("nas", midnight))
 			if v := value(t, reg, "nightporter_machine_sleep_seconds_total"); v != 100 {
@@ -75,7 +75,7 @@ var packetFacts = []string{
 // Each count of packets keeps what was shown, also when only another one grows,
 // and starts at 0 for the next machine of the name.
 func TestPacketsNeverFall(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	m, reg := newMetrics(t, h.source())
 	for _, step := range []struct {
 		name string

@@ -8,11 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
-
-	"nightporter/internal/machine"
 )
-
-const namespace = "nightporter"
 
 // The reasons for which a registration is rejected.
 const (
@@ -21,36 +17,12 @@ const (
 	Limited = "limited" // too large, too slow or too many
 )
 
-// What becomes of a notification.
+// The outcomes of a notification.
 const (
 	NotificationSent       = "sent"
 	NotificationFailed     = "failed"     // given up after several tries
 	NotificationSuppressed = "suppressed" // more than notify.rate allows
 )
-
-// Source gives the facts that are read at each scrape. Its functions are
-// called from the goroutine of the scrape, several at once where scrapes
-// overlap.
-type Source struct {
-	// Machines returns every machine known at this moment. Required.
-	Machines func() []machine.Status
-	// Drops returns, by interface, how many packets the kernel dropped because
-	// the porter did not read them in time. Optional.
-	Drops func() map[string]uint64
-	// Rejected returns, by interface and reason, how many frames were read but
-	// could not be used. Optional.
-	Rejected func() map[string]map[string]uint64
-	// Guarded tells whether our kernel is kept silent about claimed addresses,
-	// GuardNeeded whether it would speak otherwise. Optional.
-	Guarded, GuardNeeded func() bool
-	// Ready tells whether the porter does its work on every interface. Optional.
-	Ready func() bool
-	// Stored tells whether what has to outlive a restart gets written. Optional.
-	Stored func() bool
-	// Now tells the time on the clock of the machines' Since. Optional:
-	// time.Now.
-	Now func() time.Time
-}
 
 // Metrics counts what happens. Its methods are safe for concurrent use.
 type Metrics struct {
@@ -78,11 +50,11 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 	}
 	replies := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "neighbor_replies_total",
-		Help: "Answers given for the addresses of sleeping machines.",
+		Help: "ARP and NDP replies for addresses of sleeping machines.",
 	}, []string{"protocol"})
 	rejections := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "registrations_rejected_total",
-		Help: "Registrations that were turned down.",
+		Help: "Rejected registrations by reason.",
 	}, []string{"reason"})
 	notifications := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "notifications_total",
@@ -96,7 +68,7 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 		ndpReplies: replies.WithLabelValues("ndp"),
 		registrations: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "registrations_total",
-			Help: "Registrations that were accepted, repeated ones included.",
+			Help: "Accepted registrations, including repeated ones.",
 		}),
 		rejections:    make(map[string]prometheus.Counter),
 		notifications: make(map[string]prometheus.Counter),
@@ -131,7 +103,7 @@ func (m *Metrics) AddMachine(name string) { m.machines.add(name) }
 // that comes later starts anew.
 func (m *Metrics) RemoveMachine(name string) {
 	m.machines.remove(name)
-	m.facts.forget(name)
+	m.facts.marks.forget(name)
 }
 
 // Booted records the time from the first magic packet to the machine's first
@@ -151,6 +123,9 @@ func (m *Metrics) Ready(name string, d time.Duration) {
 	}
 }
 
+// Reloaded records whether the configuration could be reloaded.
+func (m *Metrics) Reloaded(ok bool) { m.reloads.note(ok) }
+
 // WakeLatency records the time from a knock's arrival in the kernel to the
 // magic packet's handing over to the kernel.
 func (m *Metrics) WakeLatency(d time.Duration) { observe(m.wakeLatency, d) }
@@ -158,14 +133,14 @@ func (m *Metrics) WakeLatency(d time.Duration) { observe(m.wakeLatency, d) }
 // ARPReplied counts an ARP reply given for a sleeping machine.
 func (m *Metrics) ARPReplied() { m.arpReplies.Inc() }
 
-// NDPReplied counts a neighbour advertisement given in answer to a solicitation
+// NDPReplied counts a neighbor advertisement sent in reply to a solicitation
 // for a sleeping machine.
 func (m *Metrics) NDPReplied() { m.ndpReplies.Inc() }
 
 // Registered counts an accepted registration.
 func (m *Metrics) Registered() { m.registrations.Inc() }
 
-// RegistrationRejected counts a registration that was turned down. A reason
+// RegistrationRejected counts a rejected registration. A reason
 // other than Invalid, Refused and Limited is counted as Refused, so that no
 // rejection goes uncounted and no caller can make new series.
 func (m *Metrics) RegistrationRejected(reason string) {

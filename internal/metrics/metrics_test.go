@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
@@ -17,20 +19,20 @@ import (
 
 var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 
-// house is what the daemon would know, changed by the tests.
-type house struct {
+// fakePorter is what the daemon would know, changed by the tests.
+type fakePorter struct {
 	mu       sync.Mutex
 	machines []machine.Status
 	now      time.Time
 }
 
-func (h *house) set(now time.Time, machines ...machine.Status) {
+func (h *fakePorter) set(now time.Time, machines ...machine.Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now, h.machines = now, machines
 }
 
-func (h *house) source() metrics.Source {
+func (h *fakePorter) source() metrics.Source {
 	return metrics.Source{
 		Machines: func() []machine.Status {
 			h.mu.Lock()
@@ -58,7 +60,7 @@ func newMetrics(t testing.TB, src metrics.Source) (*metrics.Metrics, *prometheus
 func asleep(name string, since time.Time) machine.Status {
 	return machine.Status{
 		Spec: machine.Spec{
-			Name: name, MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
+			Name: name, MAC: ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
 			IdleWatts: 50, SleepWatts: 2,
 			Monitor: []machine.Address{
 				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{{Protocol: machine.ICMP}, {Protocol: machine.TCP, Number: 22}}},
@@ -106,19 +108,19 @@ func family(t *testing.T, g prometheus.Gatherer, name string) *dto.MetricFamily 
 }
 
 func TestEvents(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	m.ARPReplied()
 	m.ARPReplied()
 	m.NDPReplied()
 	m.Registered()
 	m.RegistrationRejected(metrics.Invalid)
 	m.RegistrationRejected(metrics.Limited)
-	m.RegistrationRejected("something that nobody foresaw")
+	m.RegistrationRejected("an unknown value")
 	m.Notified(metrics.NotificationSent)
 	m.Notified(metrics.NotificationSuppressed)
-	m.Notified("something that nobody foresaw")
+	m.Notified("an unknown value")
 	expect(t, reg, `
-# HELP nightporter_neighbor_replies_total Answers given for the addresses of sleeping machines.
+# HELP nightporter_neighbor_replies_total ARP and NDP replies for addresses of sleeping machines.
 # TYPE nightporter_neighbor_replies_total counter
 nightporter_neighbor_replies_total{protocol="arp"} 2
 nightporter_neighbor_replies_total{protocol="ndp"} 1
@@ -127,22 +129,22 @@ nightporter_neighbor_replies_total{protocol="ndp"} 1
 nightporter_notifications_total{outcome="failed"} 1
 nightporter_notifications_total{outcome="sent"} 1
 nightporter_notifications_total{outcome="suppressed"} 1
-# HELP nightporter_registrations_rejected_total Registrations that were turned down.
+# HELP nightporter_registrations_rejected_total Rejected registrations by reason.
 # TYPE nightporter_registrations_rejected_total counter
 nightporter_registrations_rejected_total{reason="invalid"} 1
 nightporter_registrations_rejected_total{reason="limited"} 1
 nightporter_registrations_rejected_total{reason="refused"} 1
-# HELP nightporter_registrations_total Registrations that were accepted, repeated ones included.
+# HELP nightporter_registrations_total Accepted registrations, including repeated ones.
 # TYPE nightporter_registrations_total counter
 nightporter_registrations_total 1
 `, "nightporter_neighbor_replies_total", "nightporter_notifications_total", "nightporter_registrations_total",
 		"nightporter_registrations_rejected_total")
 }
 
-// With nobody registered every event counter is there already, at 0, and no
+// With no machine registered every event counter is there already, at 0, and no
 // series of a machine is.
-func TestEmptyHouse(t *testing.T) {
-	_, reg := newMetrics(t, new(house).source())
+func TestNoMachines(t *testing.T) {
+	_, reg := newMetrics(t, new(fakePorter).source())
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +177,7 @@ func TestEmptyHouse(t *testing.T) {
 }
 
 func TestRuntimeCollectors(t *testing.T) {
-	_, reg := newMetrics(t, new(house).source())
+	_, reg := newMetrics(t, new(fakePorter).source())
 	for _, name := range []string{"go_goroutines", "process_open_fds", "nightporter_build_info"} {
 		if family(t, reg, name) == nil {
 			t.Errorf("no %s", name)
@@ -184,7 +186,7 @@ func TestRuntimeCollectors(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight))
 	src := h.source()
 	src.Drops = func() map[string]uint64 { return map[string]uint64{"eth0": 3} }
@@ -208,17 +210,17 @@ func TestNewErrors(t *testing.T) {
 	if _, err := metrics.New(reg, metrics.Source{}); err == nil {
 		t.Error("a source without machines was accepted")
 	}
-	if _, err := metrics.New(reg, new(house).source()); err != nil {
+	if _, err := metrics.New(reg, new(fakePorter).source()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := metrics.New(reg, new(house).source()); err == nil {
+	if _, err := metrics.New(reg, new(fakePorter).source()); err == nil {
 		t.Error("the same names were registered twice")
 	}
 }
 
 func TestConcurrentUse(t *testing.T) {
 	const rounds = 200
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight.Add(-time.Hour)))
 	m, reg := newMetrics(t, h.source())
 	m.AddMachine("nas")
@@ -257,7 +259,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 	expect(t, reg, `
-# HELP nightporter_neighbor_replies_total Answers given for the addresses of sleeping machines.
+# HELP nightporter_neighbor_replies_total ARP and NDP replies for addresses of sleeping machines.
 # TYPE nightporter_neighbor_replies_total counter
 nightporter_neighbor_replies_total{protocol="arp"} 200
 nightporter_neighbor_replies_total{protocol="ndp"} 200

@@ -16,7 +16,7 @@ import (
 
 // everything is a source that knows of all there is to know.
 func everything() metrics.Source {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight))
 	src := h.source()
 	yes := func() bool { return true }
@@ -115,7 +115,7 @@ func TestNamesOfDashboardsAndRules(t *testing.T) {
 }
 
 // partlyUsed tells whether the metric is part of a histogram that is shown:
-// nobody needs all of its three names.
+// no reader needs all of its three names.
 func partlyUsed(metric string, used map[string]bool) bool {
 	for _, part := range []string{"_bucket", "_sum", "_count"} {
 		base, ok := strings.CutSuffix(metric, part)

@@ -36,6 +36,3 @@ func (r *reloads) note(ok bool) {
 	r.successful.Set(1)
 	r.at.Set(unix(r.now()))
 }
-
-// Reloaded records whether the configuration could be reloaded.
-func (m *Metrics) Reloaded(ok bool) { m.reloads.note(ok) }

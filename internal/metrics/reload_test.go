@@ -7,7 +7,7 @@ import (
 
 // The start counts as a reload; one that fails leaves the time of the last good one.
 func TestReloaded(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight)
 	m, reg := newMetrics(t, h.source())
 	want := func(successful float64, at time.Time) {

@@ -1,9 +1,17 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 )
+
+const namespace = "nightporter"
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
 
 // sample is one value, read at a scrape. It is leaner than what
 // prometheus.NewConstMetric makes, because the samples of one machine share
@@ -41,4 +49,20 @@ func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ..
 
 func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...*dto.LabelPair) {
 	ch <- &sample{desc: d, labels: labels, kind: prometheus.CounterValue, value: v}
+}
+
+// one returns 1 for true and 0 for false.
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// unix returns t in seconds since 1970, and 0 for no time.
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }

@@ -12,59 +12,60 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"nightporter/internal/notifyconf"
 )
 
-// mailbox delivers to one target. It is for one goroutine at a time.
-type mailbox struct {
-	target  Target
+// delivery delivers to one target. It is used by one goroutine at a time.
+type delivery struct {
+	target  notifyconf.Target
 	service types.Service // set up at the first message
 	client  *http.Client
 }
 
-func newMailbox(t Target) *mailbox { return &mailbox{target: t} }
+func newDelivery(t notifyconf.Target) *delivery { return &delivery{target: t} }
 
-// put delivers a message. It takes as long as the library does, which knows no
-// context. Its error repeats nothing of the URL.
-func (b *mailbox) put(m Message) (err error) {
+// deliver delivers a message. It has no time limit, because the library has no context. Its error
+// repeats nothing of the URL.
+func (b *delivery) deliver(m Message) (err error) {
 	defer func() {
-		if r := recover(); r != nil { // of the library, over an answer that it did not expect
+		if r := recover(); r != nil { // the library panics on some unexpected answers
 			err = errors.New("the answer was not understood")
 		}
 	}()
-	_, s, err := serviceOf(b.target.raw)
+	s, err := b.target.Service()
 	if err != nil {
 		return err
 	}
 	if b.service == nil {
-		if b.service, err = locate(b.target.raw); err != nil {
+		if b.service, err = locate(b.target.URL()); err != nil {
 			b.service = nil
 			return errSetUp
 		}
 	}
 	b.renew()
 	params := types.Params{}
-	if s.titled {
+	if s.Titled {
 		params.SetTitle(m.Title)
 	}
 	if err := b.service.Send(m.Text, &params); err != nil {
-		if s.login {
-			b.service = nil // what it got at the login may have expired
+		if s.Login {
+			b.service = nil // its session may have expired
 		}
 		return reason(err)
 	}
 	return nil
 }
 
-// renew gives ntfy's service a fresh set of headers: it adds a title to those of
-// the messages before, and then sends the first. The transport is kept, or each
-// message would leave a connection behind.
-func (b *mailbox) renew() {
+// renew resets the headers of the ntfy service, which adds each title to the earlier ones and
+// sends the first. The transport is kept, or each message would leave a connection open.
+func (b *delivery) renew() {
 	s, ok := b.service.(*ntfy.Service)
 	if !ok {
 		return
 	}
 	if b.client == nil {
-		b.client = &http.Client{Timeout: patience, Transport: &http.Transport{
+		b.client = &http.Client{Timeout: tryTimeout, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Config.DisableTLSVerification},
 		}}
@@ -72,8 +73,8 @@ func (b *mailbox) renew() {
 	s.SetHTTPClient(b.client)
 }
 
-// reasons are what an error of the library may say. It also repeats URLs, tokens
-// and answers, and keeps no chain of errors, so nothing else is passed on.
+// reasons are the parts of errors of the library that are shown. The rest may repeat URLs, tokens
+// and answers, and the library wraps no errors.
 func reasons() []string {
 	return []string{
 		"connection refused", "connection reset", "no route to host", "network is unreachable", "no such host", "server misbehaving",
@@ -84,10 +85,10 @@ func reasons() []string {
 
 var (
 	errUnaccepted = errors.New("the service did not accept it")
-	errSetUp      = errors.New("the service cannot be reached, or did not accept the login") // all that the library tells
+	errSetUp      = errors.New("the service cannot be reached, or did not accept the login") // the library says no more
 )
 
-// reason says in known words why a message was not delivered.
+// reason returns why a message was not delivered, in known words.
 func reason(err error) error {
 	text := err.Error()
 	for code := http.StatusBadRequest; code < 600; code++ {

@@ -13,6 +13,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"nightporter/internal/notifyconf"
 )
 
 // got is one request to a server.
@@ -43,9 +47,9 @@ func server(t *testing.T, status int) (host string, requests chan got, conns *at
 	return strings.TrimPrefix(s.URL, "http://"), requests, conns
 }
 
-func parsed(t *testing.T, raw string) Target {
+func parsed(t *testing.T, raw string) notifyconf.Target {
 	t.Helper()
-	target, err := Parse(raw)
+	target, err := parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +58,7 @@ func parsed(t *testing.T, raw string) Target {
 
 var hello = Message{Title: "nas did not wake", Text: "nas did not wake: Ünïcode, 6 magic packets."}
 
-// The services as they are, over HTTP on the loopback.
+// The services of the library, over HTTP on the loopback.
 func TestDelivers(t *testing.T) {
 	for _, tt := range []struct {
 		name, url string // %s: host and port
@@ -101,7 +105,7 @@ func TestDelivers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			host, requests, _ := server(t, http.StatusOK)
 			target := parsed(t, fmt.Sprintf(tt.url, host))
-			if err := newMailbox(target).put(hello); err != nil {
+			if err := newDelivery(target).deliver(hello); err != nil {
 				t.Fatal(err)
 			}
 			tt.check(t, <-requests)
@@ -113,10 +117,10 @@ func TestDelivers(t *testing.T) {
 func TestDeliversAgain(t *testing.T) {
 	for _, url := range []string{"ntfy://%s/topic?scheme=http", "gotify://%s/Aswordfish12345?disabletls=yes", "generic+http://%s/?template=json"} {
 		host, requests, conns := server(t, http.StatusOK)
-		b := newMailbox(parsed(t, fmt.Sprintf(url, host)))
+		b := newDelivery(parsed(t, fmt.Sprintf(url, host)))
 		for i := range 3 {
 			title := fmt.Sprint("message ", i)
-			if err := b.put(Message{Title: title, Text: "text"}); err != nil {
+			if err := b.deliver(Message{Title: title, Text: "text"}); err != nil {
 				t.Fatal(err)
 			}
 			if r := <-requests; r.title != title && !strings.Contains(r.body, title) {
@@ -129,7 +133,7 @@ func TestDeliversAgain(t *testing.T) {
 	}
 }
 
-// An error says what happened, and nothing of the URL.
+// An error says why, and repeats nothing of the URL.
 func TestReasons(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -154,7 +158,7 @@ func TestReasons(t *testing.T) {
 		{"pagerduty://" + broken + "/0123456789abcdef0123456789abcdef", "server gave HTTP response to HTTPS client"}, // no title stops it before
 		{"ntfy://me:swordfish@" + forbidden + "/swordfish?scheme=http", "status 403"},
 	} {
-		err := newMailbox(parsed(t, tt.url)).put(hello)
+		err := newDelivery(parsed(t, tt.url)).deliver(hello)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s: error %v, want %s", tt.url, err, tt.want)
 		}
@@ -166,24 +170,28 @@ func TestReasons(t *testing.T) {
 		"Get https://h/swordfish: context deadline exceeded (x)": "deadline exceeded",
 	} {
 		if got := reason(errors.New(text)).Error(); got != want {
-			t.Errorf("%q is told as %q, want %q", text, got, want)
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}
 }
 
-// What the library makes of a URL or an answer that it does not expect must not
-// end the daemon.
+// A panic of the library over an answer or a URL that it does not expect does not end the
+// daemon.
 func TestPanicIsAnError(t *testing.T) {
-	b := newMailbox(Target{raw: "generic+https://%zz"})
-	if err := b.put(hello); err == nil {
-		t.Error("no error")
+	b := newDelivery(parsed(t, "ntfy://host/topic"))
+	b.service = struct{ types.Service }{} // each call is one of a nil interface
+	if err := b.deliver(hello); err == nil {
+		t.Error("no error for an answer")
+	}
+	if err := ReadURL("generic+https://%zz", notifyconf.Service{}); err == nil {
+		t.Error("no error for a URL")
 	}
 }
 
 func TestTry(t *testing.T) {
 	host, requests, _ := server(t, http.StatusOK)
 	forbidden, _, _ := server(t, http.StatusForbidden)
-	said := Try(t.Context(), []Target{parsed(t, "generic+http://"+forbidden+"/"), parsed(t, "generic+http://"+host+"/")}, hello)
+	said := Try(t.Context(), []notifyconf.Target{parsed(t, "generic+http://"+forbidden+"/"), parsed(t, "generic+http://"+host+"/")}, hello)
 	if len(said) != 2 || said[0] == nil || said[1] != nil {
 		t.Errorf("said %v, want an error and none", said)
 	}
@@ -197,7 +205,7 @@ func TestTry(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	said = Try(ctx, []Target{parsed(t, "generic+"+hangs.URL+"/")}, hello)
+	said = Try(ctx, []notifyconf.Target{parsed(t, "generic+"+hangs.URL+"/")}, hello)
 	if took := time.Since(began); !errors.Is(said[0], context.DeadlineExceeded) || took > time.Second {
 		t.Errorf("a server that hangs: %v after %v", said[0], took)
 	}

@@ -11,21 +11,12 @@ import (
 	"nightporter/internal/shell"
 )
 
-// Kinds are the events that somebody can be told of.
-func Kinds() []journal.Kind {
-	return []journal.Kind{
-		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
-		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Renamed, journal.Redefined, journal.CommandFailed,
-		journal.Started, journal.ReloadFailed,
-	}
-}
-
-// Message is plain text, in which names from the LAN mean nothing to anybody. Not
-// every service shows the title, so the text says it all.
+// Message is plain text: names from the LAN are not markup in it. Some services do not show the
+// title, so the text repeats it.
 type Message struct{ Title, Text string }
 
-// compose says what happened. began is how the machine's last wake began; its
-// Kind is empty if that is not known.
+// compose returns the message about an event. began is the event that began the machine's last
+// wake; its Kind is empty if that is not known.
 func compose(e, began journal.Event) Message {
 	name := plain(e.Machine)
 	switch e.Kind {
@@ -34,48 +25,48 @@ func compose(e, began journal.Event) Message {
 	case journal.Conflict:
 		if e.Reason != "" {
 			return Message{
-				Title: "An address of " + name + " is left to another host",
-				Text: fmt.Sprintf("Another host (%s) tests %s, which is an address of %s. It is not defended, because %[3]s does not wake: the address is left to that host, "+
-					"so that nobody can wake %[3]s by it.", plain(e.By), e.IP, name),
+				Title: "An address of " + name + " is used by another host",
+				Text: fmt.Sprintf("Another host (%s) tests %s, which is an address of %s, for duplicates. nightporter does not defend it, because %[3]s does not wake. "+
+					"Packets for the address no longer wake %[3]s.", plain(e.By), e.IP, name),
 			}
 		}
 		return Message{
 			Title: "Address conflict at " + name,
-			Text: fmt.Sprintf("Another host (%s) uses %s, which is an address of %s. The address is left to that host, so that nobody can wake %[3]s by it. "+
-				"Give one of the two another address, and have the DHCP server reserve it.", plain(e.By), e.IP, name),
+			Text: fmt.Sprintf("Another host (%s) uses %s, which is an address of %s. Packets for the address no longer wake %[3]s. "+
+				"Give one of the two another address, and reserve it in the DHCP server.", plain(e.By), e.IP, name),
 		}
 	case journal.Refused:
 		return Message{
 			Title: "Registration refused",
 			Text:  fmt.Sprintf("The registration of %s from %s was refused: %s", e.MAC, who(e.Source), plain(e.Reason)),
 		}
-	case journal.HandStart:
-		return simple(name, "was started without nightporter"+after(e.Slept))
+	case journal.ExternalStart:
+		return simple(name, "was started externally"+after(e.Slept))
 	case journal.Asleep:
 		return simple(name, "is asleep")
 	case journal.Ready:
 		return ready(e, began)
 	case journal.Forgotten:
-		return simple(name, "is forgotten: nobody can wake it until it registers again")
+		return simple(name, "is forgotten: it cannot be woken until it registers again")
 	case journal.Started:
 		return started(e)
 	case journal.ReloadFailed:
 		return Message{
 			Title: "The configuration was not reloaded",
-			Text:  "The new configuration was not taken over, and nightporter goes on with the one before: " + plain(e.Reason),
+			Text:  "The new configuration has an error, and the previous one stays in use: " + plain(e.Reason),
 		}
 	}
-	return addressed(e)
+	return composeAddress(e)
 }
 
-// addressed is compose for what has become of a machine's addresses.
-func addressed(e journal.Event) Message {
+// composeAddress is compose for events about the addresses and the name of a machine.
+func composeAddress(e journal.Event) Message {
 	name := plain(e.Machine)
 	switch e.Kind {
 	case journal.Waiting:
 		return Message{
-			Title: "An address of " + name + " waits",
-			Text: fmt.Sprintf("%s, an address of %s, cannot be claimed at present, so that nobody can wake %[2]s by it: %[3]s. It is tried again by itself.",
+			Title: "An address of " + name + " cannot be claimed",
+			Text: fmt.Sprintf("%s, an address of %s, cannot be claimed at present: %s. Packets for it do not wake %[2]s. nightporter tries again by itself.",
 				e.IP, name, plain(e.Reason)),
 		}
 	case journal.Proved:
@@ -86,13 +77,13 @@ func addressed(e journal.Event) Message {
 	case journal.Elsewhere:
 		return Message{
 			Title: name + " is up at another address",
-			Text: fmt.Sprintf("%s is up at %s, which it has not registered: a packet for it wakes nobody. "+
-				"Have the DHCP server reserve its address, or register it again.", name, e.IP),
+			Text: fmt.Sprintf("%s is up at %s, which it has not registered: packets for that address will not wake it. "+
+				"Reserve its address in the DHCP server, or register it again.", name, e.IP),
 		}
 	case journal.Redefined:
 		return Message{
 			Title: "The registration of " + name + " changed while it slept",
-			Text: fmt.Sprintf("The registration of %s changed while it slept, by a connection from %s. If that was not %[1]s itself, forget it and have it register again, and give it a token of its own in the configuration.",
+			Text: fmt.Sprintf("The registration of %s changed while it slept, by a connection from %s. If that was not %[1]s itself, forget it, register it again, and give it a token of its own in the configuration.",
 				name, who(e.Source)),
 		}
 	case journal.CardReplaced:
@@ -104,18 +95,18 @@ func addressed(e journal.Event) Message {
 		if e.By != "" {
 			return Message{
 				Title: name + " has another name",
-				Text:  fmt.Sprintf("The machine %s has the name %s now, in place of %s.", e.MAC, name, plain(e.By)),
+				Text:  fmt.Sprintf("The machine %s has the name %s now. Its name was %s before.", e.MAC, name, plain(e.By)),
 			}
 		}
 		return Message{
-			Title: name + " has this name in place of its own",
-			Text:  fmt.Sprintf("The machine %s has the name %s in place of its own: %s.", e.MAC, name, plain(e.Reason)),
+			Title: name + " did not get the name that it registered",
+			Text:  fmt.Sprintf("The machine %s has the name %s, not the one that it registered: %s.", e.MAC, name, plain(e.Reason)),
 		}
 	}
 	if e.Kind == journal.CommandFailed {
 		return Message{
 			Title: "The wake command of " + name + " failed",
-			Text:  fmt.Sprintf("The program that is to wake %s failed: %s. It is run again with each round of the wake.", name, plain(e.Reason)),
+			Text:  fmt.Sprintf("The program that wakes %s failed: %s. It runs again with each round of magic packets.", name, plain(e.Reason)),
 		}
 	}
 	return simple(name, plain(string(e.Kind)))
@@ -128,13 +119,13 @@ func simple(name, what string) Message {
 func started(e journal.Event) Message {
 	title, why := "nightporter started", ""
 	if e.Reason != "" {
-		title, why = "nightporter started, and had not ended in order", ": "+plain(e.Reason)
+		title, why = "nightporter started after an unclean exit", ": "+plain(e.Reason)
 	}
 	known := fmt.Sprintf("%d machines", e.Machines)
 	if e.Machines == 1 {
 		known = "1 machine"
 	}
-	return Message{title, fmt.Sprintf("nightporter %s started%s. It knows %s from before.", plain(e.Version), why, known)}
+	return Message{title, fmt.Sprintf("nightporter %s started%s. It restored %s.", plain(e.Version), why, known)}
 }
 
 func failed(e, began journal.Event) Message {
@@ -154,9 +145,9 @@ func failed(e, began journal.Event) Message {
 	return m
 }
 
-// history returns the command that shows what happened to a machine, to be pasted into
-// a shell. It leaves the name out where that is not shown as it is, or where the shell
-// would need a backslash, which some services take for markup.
+// history returns the command that shows the events of a machine, to be pasted into a shell. It
+// leaves the name out if the message shows it changed, or if the shell would need a backslash,
+// which some services take for markup.
 func history(name string) string {
 	const command = "nightporter events"
 	if name == "" || plain(name) != name || strings.Contains(name, "'") {
@@ -176,7 +167,7 @@ func ready(e, began journal.Event) Message {
 	return m
 }
 
-// beginning says who wanted what, with a space after it; or nothing.
+// beginning returns who began a wake and how, with a space after it, or "".
 func beginning(began journal.Event) string {
 	at := began.At.Local().Format("15:04:05 on Jan 2")
 	switch began.Kind {
@@ -184,14 +175,14 @@ func beginning(began journal.Event) string {
 		return fmt.Sprintf("%s knocked at %s at %s. ", who(began.Source), address(began.Service), at)
 	case journal.Asked:
 		if began.By == "" {
-			return fmt.Sprintf("The wake was asked for at %s. ", at)
+			return fmt.Sprintf("The wake was requested at %s. ", at)
 		}
-		return fmt.Sprintf("%s asked for the wake at %s. ", address(began.By), at)
+		return fmt.Sprintf("%s requested the wake at %s. ", address(began.By), at)
 	}
 	return ""
 }
 
-// wakeOf finds in the history of one machine how the wake began that ended with e.
+// wakeOf returns the event of a machine's history that began the wake that ended with e.
 func wakeOf(e journal.Event, history []journal.Event) journal.Event {
 	for _, past := range slices.Backward(history) {
 		if past.Seq < e.Seq && (past.Kind == journal.Knock || past.Kind == journal.Asked) {
@@ -201,10 +192,10 @@ func wakeOf(e journal.Event, history []journal.Event) journal.Event {
 	return journal.Event{}
 }
 
-// who leaves out the port, which says nothing of a client.
+// who returns the address of a client without its port.
 func who(a netip.AddrPort) string {
 	if !a.IsValid() {
-		return "somebody"
+		return "an unknown host"
 	}
 	return a.Addr().Unmap().WithZone("").String()
 }

@@ -8,60 +8,54 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/notifyconf"
 )
 
-// Outcome is what became of a notification.
+// Outcome is the result of a notification.
 type Outcome string
 
-// The outcomes. A message counts once for each target, what is left out once.
+// The outcomes. A message counts once for each target, a suppressed event once.
 const (
 	Sent       Outcome = "sent"
 	Failed     Outcome = "failed"     // given up
-	Suppressed Outcome = "suppressed" // left out because of the rate
+	Suppressed Outcome = "suppressed" // not sent by itself because of the rate
 )
 
-// Settings say whom to tell of what.
-type Settings struct {
-	URLs   []Target // empty: nobody
-	Events []journal.Kind
-	Rate   int // messages in any hour, of which each kind of event has its share; each goes to all targets
-}
-
-// Journal is what is followed; *journal.Journal is the one in earnest.
+// Journal is the part of *journal.Journal that a Notifier uses; tests replace it.
 type Journal interface {
 	Events(since uint64, machine string, limit int) []journal.Event
 	Follow(context.Context) <-chan journal.Event
 }
 
-// Notifier tells people what happens. Make it with New, then Run it.
+// Notifier sends messages about events. Make it with New, then Run it.
 type Notifier struct {
 	journal Journal
 	count   func(Outcome)
 	log     *slog.Logger
-	put     func(Target) func(Message) error // what delivers
+	deliver func(notifyconf.Target) func(Message) error // returns what delivers to a target
 
 	mu       sync.Mutex
-	settings Settings
+	settings notifyconf.Settings
 	changed  chan struct{}
 
-	// Run's own.
-	couriers map[Target]*courier
-	staff    sync.WaitGroup
-	shares   shares
-	omitted  omitted
-	news     <-chan journal.Event // nil: there is nobody to tell
-	ignore   context.CancelFunc   // ends news
-	seen     uint64               // Seq of the last event that was looked at
-	behind   bool                 // events may have been left out of news
+	// Used by Run alone.
+	senders  map[notifyconf.Target]*sender
+	running  sync.WaitGroup
+	quota    quota
+	omitted  summary
+	events   <-chan journal.Event // nil: there is no target
+	unfollow context.CancelFunc   // ends events
+	seen     uint64               // Seq of the last event that was handled
+	behind   bool                 // the journal may have left out events
 }
 
-// New returns a notifier that tells of what the journal gets from now on: what
-// happened before a restart is not told again. count is called for each outcome.
-func New(j Journal, s Settings, count func(Outcome), log *slog.Logger) *Notifier {
+// New returns a notifier for the events that the journal gets from now on, not for those from
+// before a restart. count is called for each outcome.
+func New(j Journal, s notifyconf.Settings, count func(Outcome), log *slog.Logger) *Notifier {
 	n := &Notifier{
 		journal: j, count: count, log: log, settings: s,
-		changed: make(chan struct{}, 1), couriers: make(map[Target]*courier),
-		put: func(t Target) func(Message) error { return newMailbox(t).put },
+		changed: make(chan struct{}, 1), senders: make(map[notifyconf.Target]*sender),
+		deliver: func(t notifyconf.Target) func(Message) error { return newDelivery(t).deliver },
 	}
 	n.seen = n.newest()
 	return n
@@ -74,40 +68,39 @@ func (n *Notifier) newest() uint64 {
 	return 0
 }
 
-// Configure changes the settings. What waits for a target that stays is not
-// affected.
-func (n *Notifier) Configure(s Settings) {
+// Configure changes the settings. Messages that wait for a target that stays are not affected.
+func (n *Notifier) Configure(s notifyconf.Settings) {
 	n.mu.Lock()
 	n.settings = s
 	n.mu.Unlock()
 	select {
 	case n.changed <- struct{}{}:
-	default: // it is going to look anyway
+	default: // Run has not read the last change yet
 	}
 }
 
-// Run tells until ctx ends, and returns nil then. What has not been delivered is
-// given up, and said in the log.
+// Run sends messages until ctx ends, and then returns nil. Messages that are not delivered by
+// then are dropped, and logged.
 func (n *Notifier) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer n.staff.Wait()
+	defer n.running.Wait()
 	defer cancel()
 	n.apply(ctx, n.seen)
 	open := time.NewTimer(0)
 	defer open.Stop()
 	for {
 		if n.omitted.total > 0 {
-			open.Reset(time.Until(n.shares.opens()))
+			open.Reset(time.Until(n.quota.nextFree()))
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case e, ok := <-n.news:
-			if !ok { // the journal ends before we do
-				n.news = nil
+		case e, ok := <-n.events:
+			if !ok { // the journal ends first
+				n.events = nil
 				continue
 			}
-			n.hear(e)
+			n.receive(e)
 		case <-n.changed:
 			n.apply(ctx, n.newest())
 		case <-open.C:
@@ -116,83 +109,82 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 }
 
-// apply takes over the settings. since is the last event that is not told when
-// there was nobody to tell before.
+// apply applies the settings. Without a target before, only events after since are sent.
 func (n *Notifier) apply(ctx context.Context, since uint64) {
 	n.mu.Lock()
 	s := n.settings
 	n.mu.Unlock()
-	n.shares.kinds, n.shares.rate = s.Events, s.Rate
-	for t, c := range n.couriers {
+	n.quota.kinds, n.quota.rate = s.Events, s.Rate
+	for t, c := range n.senders {
 		if !slices.Contains(s.URLs, t) {
 			c.stop()
-			delete(n.couriers, t)
+			delete(n.senders, t)
 		}
 	}
 	for _, t := range s.URLs {
-		if n.couriers[t] == nil {
-			n.hire(ctx, t)
+		if n.senders[t] == nil {
+			n.startSender(ctx, t)
 		}
 	}
 	switch {
-	case len(s.URLs) == 0 && n.news != nil:
-		n.ignore()
-		n.news, n.omitted = nil, omitted{}
-	case len(s.URLs) > 0 && n.news == nil:
-		following, ignore := context.WithCancel(ctx)
-		n.news, n.ignore, n.seen = n.journal.Follow(following), ignore, since
-		n.catchUp() // with what happened before it was followed
+	case len(s.URLs) == 0 && n.events != nil:
+		n.unfollow()
+		n.events, n.omitted = nil, summary{}
+	case len(s.URLs) > 0 && n.events == nil:
+		following, unfollow := context.WithCancel(ctx)
+		n.events, n.unfollow, n.seen = n.journal.Follow(following), unfollow, since
+		n.catchUp() // with the events before Follow
 	}
 }
 
-func (n *Notifier) hire(ctx context.Context, t Target) {
+func (n *Notifier) startSender(ctx context.Context, t notifyconf.Target) {
 	ctx, stop := context.WithCancel(ctx)
-	c := &courier{target: t, put: n.put(t), queue: make(chan Message, backlog), count: n.count, log: n.log, stop: stop}
-	n.couriers[t] = c
-	n.staff.Go(func() {
+	c := &sender{target: t, deliver: n.deliver(t), queue: make(chan Message, backlog), count: n.count, log: n.log, stop: stop}
+	n.senders[t] = c
+	n.running.Go(func() {
 		defer stop()
 		c.run(ctx)
 	})
 }
 
-// hear takes in an event that was followed. The journal leaves events out while
-// there is no room for them; then they are looked up.
-func (n *Notifier) hear(e journal.Event) {
-	n.behind = n.behind || len(n.news) >= cap(n.news)-1
+// receive handles an event of Follow. The journal leaves events out if the channel is full; they
+// are then read from the journal.
+func (n *Notifier) receive(e journal.Event) {
+	n.behind = n.behind || len(n.events) >= cap(n.events)-1
 	switch {
 	case e.Seq == n.seen+1:
 		n.seen = e.Seq
-		n.tell(e)
+		n.notify(e)
 	case e.Seq > n.seen:
 		n.catchUp()
 	}
-	if n.behind && len(n.news) == 0 {
+	if n.behind && len(n.events) == 0 {
 		n.behind = false
 		n.catchUp()
 	}
 }
 
-// catchUp takes in what the journal has since the last event that was seen.
+// catchUp handles the events of the journal after the last one that was handled.
 func (n *Notifier) catchUp() {
 	missed := n.journal.Events(n.seen, "", 0)
 	if len(missed) > 0 && missed[0].Seq > n.seen+1 {
-		n.log.Warn("too far behind to notify of all events", "event", "notification_overrun", "forgotten", missed[0].Seq-n.seen-1)
+		n.log.Warn("events lost before notification", "event", "notification_overrun", "forgotten", missed[0].Seq-n.seen-1)
 	}
 	for _, e := range missed {
 		n.seen = e.Seq
-		n.tell(e)
+		n.notify(e)
 	}
 }
 
-// tell passes an event on to those who want to hear of its kind. A test reports to
-// the person who runs it.
-func (n *Notifier) tell(e journal.Event) {
-	if e.Test || !slices.Contains(n.shares.kinds, e.Kind) {
+// notify sends a message about an event, or adds the event to the summary if the rate does not
+// allow one. A wake test reports to the user who runs it.
+func (n *Notifier) notify(e journal.Event) {
+	if e.Test || !slices.Contains(n.quota.kinds, e.Kind) {
 		return
 	}
-	if !n.shares.take(time.Now(), e) {
+	if !n.quota.take(time.Now(), e) {
 		if n.omitted.total == 0 {
-			n.log.Warn("more notifications than notify.rate allows, the rest will be sent together later", "event", "notification_rate", "rate", n.shares.rate, "kind", e.Kind, "until", n.shares.opens())
+			n.log.Warn("notification rate reached, further events will be summarized", "event", "notification_rate", "rate", n.quota.rate, "kind", e.Kind, "until", n.quota.nextFree())
 		}
 		n.log.Debug("notification suppressed", "event", "notification_suppressed", "machine", e.Machine, "kind", e.Kind, "seq", e.Seq)
 		n.omitted.add(e)
@@ -206,10 +198,10 @@ func (n *Notifier) tell(e journal.Event) {
 	n.send(n.omitted.appendTo(compose(e, began)))
 }
 
-// summarize tells what was left out, when nothing else did first.
+// summarize sends the summary in a message of its own, if the rate allows one.
 func (n *Notifier) summarize() {
 	for _, e := range n.omitted.first() {
-		if n.shares.take(time.Now(), e) {
+		if n.quota.take(time.Now(), e) {
 			n.send(n.omitted.message())
 			return
 		}
@@ -217,8 +209,8 @@ func (n *Notifier) summarize() {
 }
 
 func (n *Notifier) send(m Message) {
-	n.omitted = omitted{}
-	for _, c := range n.couriers {
-		c.offer(m)
+	n.omitted = summary{}
+	for _, c := range n.senders {
+		c.enqueue(m)
 	}
 }

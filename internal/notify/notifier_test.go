@@ -12,9 +12,9 @@ import (
 )
 
 // wantTexts compares the beginnings of what a target got.
-func (k *desk) wantTexts(name string, beginnings ...string) {
+func (k *fixture) wantTexts(name string, beginnings ...string) {
 	k.t.Helper()
-	got := k.post(target(name)).texts()
+	got := k.inbox(target(name)).texts()
 	if len(got) != len(beginnings) {
 		k.t.Fatalf("%s got %q, want %q", name, got, beginnings)
 	}
@@ -25,16 +25,16 @@ func (k *desk) wantTexts(name string, beginnings ...string) {
 	}
 }
 
-// What is asked for is told to each target, once, and nothing else.
-func TestTellsEveryTarget(t *testing.T) {
+// Each target gets a message about each event of a configured kind, once.
+func TestSendsToEveryTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(12, "a", "b")).run()
+		k := newFixture(t, &fakeJournal{room: 64}, settings(12, "a", "b")).run()
 		synctest.Wait()
-		k.diary.add(knock("nas"))
+		k.journal.add(knock("nas"))
 		time.Sleep(90 * time.Second)
 		test := failure("tested")
-		test.Test = true // whose failure is shown to the person who runs it
-		k.diary.add(journal.Event{Kind: journal.Magic, Machine: "nas"}, test, failure("nas"), journal.Event{Kind: journal.Refused})
+		test.Test = true // its result is shown to the user who runs it
+		k.journal.add(journal.Event{Kind: journal.Magic, Machine: "nas"}, test, failure("nas"), journal.Event{Kind: journal.Refused})
 		synctest.Wait()
 		for _, name := range []string{"a", "b"} {
 			k.wantTexts(name, "nas did not wake: no answer to 6 rounds of magic packets, the first 1m30s ago. 192.0.2.9 knocked at 192.0.2.5:22/tcp at ")
@@ -44,13 +44,12 @@ func TestTellsEveryTarget(t *testing.T) {
 	})
 }
 
-// What happened before a restart is not told again; what happens while the daemon
-// starts is.
-func TestOldEventsAreNotTold(t *testing.T) {
+// Events before a restart get no message; events while the daemon starts do.
+func TestOldEventsAreNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &diary{room: 64}
+		d := &fakeJournal{room: 64}
 		d.add(failure("old"))
-		k := newDesk(t, d, settings(12, "a"))
+		k := newFixture(t, d, settings(12, "a"))
 		d.add(failure("new"))
 		k.run()
 		synctest.Wait()
@@ -59,11 +58,11 @@ func TestOldEventsAreNotTold(t *testing.T) {
 	})
 }
 
-// A follower without room misses events; none goes untold, and none is told twice.
+// A follower without room misses events; each still gets one message.
 func TestMissesNoEvent(t *testing.T) {
 	for _, room := range []int{1, 2, 64} {
 		synctest.Test(t, func(t *testing.T) {
-			k := newDesk(t, &diary{room: room}, settings(60, "a")).run()
+			k := newFixture(t, &fakeJournal{room: room}, settings(60, "a")).run()
 			synctest.Wait()
 			var want []string
 			for i := range 40 {
@@ -75,7 +74,7 @@ func TestMissesNoEvent(t *testing.T) {
 				for j := range 10 {
 					burst = append(burst, failure(fmt.Sprintf("m%d", i+j)))
 				}
-				k.diary.add(burst...)
+				k.journal.add(burst...)
 				synctest.Wait()
 			}
 			k.wantTexts("a", want...)
@@ -84,29 +83,29 @@ func TestMissesNoEvent(t *testing.T) {
 	}
 }
 
-// Nor does one that was left out for another reason.
+// The same holds for an event that was left out for another reason.
 func TestFillsGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(60, "a")).run()
+		k := newFixture(t, &fakeJournal{room: 64}, settings(60, "a")).run()
 		synctest.Wait()
-		k.diary.mute = true
-		k.diary.add(failure("m0"))
-		k.diary.mute = false
-		k.diary.add(failure("m1"))
+		k.journal.mute = true
+		k.journal.add(failure("m0"))
+		k.journal.mute = false
+		k.journal.add(failure("m1"))
 		synctest.Wait()
 		k.wantTexts("a", "m0 ", "m1 ")
 		k.end()
 	})
 }
 
-// What the journal has forgotten before it was looked at is at least said.
-func TestForgottenEventsAreSaid(t *testing.T) {
+// Events that the journal dropped before they were read are logged.
+func TestLostEventsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 1, keeps: 3}, settings(60, "a"))
-		k.diary.add(failure("1"), failure("2"), failure("3"), failure("4"), failure("5"))
+		k := newFixture(t, &fakeJournal{room: 1, keeps: 3}, settings(60, "a"))
+		k.journal.add(failure("1"), failure("2"), failure("3"), failure("4"), failure("5"))
 		k.run()
 		synctest.Wait()
-		if s := k.log.String(); !strings.Contains(s, "too far behind") || !strings.Contains(s, "forgotten=2") {
+		if s := k.log.String(); !strings.Contains(s, "events lost before notification") || !strings.Contains(s, "forgotten=2") {
 			t.Errorf("the log says\n%s", s)
 		}
 		k.wantTexts("a", "3 ", "4 ", "5 ")
@@ -114,64 +113,64 @@ func TestForgottenEventsAreSaid(t *testing.T) {
 	})
 }
 
-// No hour has more messages than the rate, and what is left out is told: in the
-// next message, or in one of its own as soon as there may be one.
+// No hour has more messages than the rate. Suppressed events are summarized in the next message,
+// or in one of their own as soon as the rate allows one.
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(2, "a")).run()
+		k := newFixture(t, &fakeJournal{room: 64}, settings(2, "a")).run()
 		synctest.Wait()
 		began := time.Now()
 		for i := range 14 {
-			k.diary.add(failure(fmt.Sprintf("m%d", i)))
+			k.journal.add(failure(fmt.Sprintf("m%d", i)))
 			synctest.Wait()
 			time.Sleep(time.Minute)
 		}
-		k.diary.add(journal.Event{Kind: journal.Refused})
+		k.journal.add(journal.Event{Kind: journal.Refused})
 		synctest.Wait()
 		k.wantTexts("a", "m0 ", "m1 ")
 		k.wantCounts(2, 0, 12)
 		time.Sleep(time.Hour - 14*time.Minute + time.Second) // past the first hour
 		synctest.Wait()
 		k.wantTexts("a", "m0 ", "m1 ",
-			"More happened than notify.rate allows to tell one by one: 12 failed (m2, m3, m4, m5, m6, m7, m8, m9, and others). All of it: nightporter events")
-		if at := k.post(target("a")).at[2].Sub(began); at != time.Hour {
-			t.Errorf("told after %v, want an hour", at)
+			"More events than notify.rate allows: 12 failed (m2, m3, m4, m5, m6, m7, m8, m9, and others). To list all events: nightporter events")
+		if at := k.inbox(target("a")).at[2].Sub(began); at != time.Hour {
+			t.Errorf("sent after %v, want an hour", at)
 		}
 		// The second slot opens a minute later; nothing was left out since.
 		time.Sleep(30 * time.Minute)
-		k.diary.add(failure("late"))
+		k.journal.add(failure("late"))
 		synctest.Wait()
 		k.wantCounts(4, 0, 12)
-		if texts := k.post(target("a")).texts(); strings.Contains(texts[3], "notify.rate") {
-			t.Errorf("told again: %q", texts[3])
+		if texts := k.inbox(target("a")).texts(); strings.Contains(texts[3], "notify.rate") {
+			t.Errorf("sent again: %q", texts[3])
 		}
 		k.end()
 	})
 }
 
-// In the hour of a rate that grows, the next message says what was left out.
+// After the rate was raised, the next message has the summary.
 func TestLeftOutIsInTheNextMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(1, "a")).run()
+		k := newFixture(t, &fakeJournal{room: 64}, settings(1, "a")).run()
 		synctest.Wait()
-		k.diary.add(failure("m0"), failure("m1"))
+		k.journal.add(failure("m0"), failure("m1"))
 		synctest.Wait()
 		k.Configure(settings(3, "a"))
-		k.diary.add(failure("m2"))
+		k.journal.add(failure("m2"))
 		synctest.Wait()
-		texts := strings.Join(k.post(target("a")).texts(), "\n---\n")
+		texts := strings.Join(k.inbox(target("a")).texts(), "\n---\n")
 		if n := strings.Count(texts, "1 failed (m1)"); n != 1 {
-			t.Errorf("m1 is told %d times:\n%s", n, texts)
+			t.Errorf("m1 got %d messages:\n%s", n, texts)
 		}
 		k.end()
 	})
 }
 
-// A target that fails is tried again with growing pauses, and holds up no other.
+// A target that fails is tried again with growing pauses, and delays no other.
 func TestTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(12, "good", "bad"))
-		bad := k.post(target("bad"))
+		k := newFixture(t, &fakeJournal{room: 64}, settings(12, "good", "bad"))
+		bad := k.inbox(target("bad"))
 		bad.fail = func(try int) error {
 			if try < 4 {
 				return errors.New("connection refused")
@@ -181,7 +180,7 @@ func TestTriesAgain(t *testing.T) {
 		k.run()
 		synctest.Wait()
 		began := time.Now()
-		k.diary.add(failure("nas"))
+		k.journal.add(failure("nas"))
 		synctest.Wait()
 		k.wantTexts("good", "nas did not")
 		k.wantTexts("bad")
@@ -199,11 +198,11 @@ func TestTriesAgain(t *testing.T) {
 	})
 }
 
-// A message is given up in the end; the log, the count and the next message say so.
+// A message that was not delivered is logged and counted, and the next message mentions it.
 func TestGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(12, "a"))
-		a := k.post(target("a"))
+		k := newFixture(t, &fakeJournal{room: 64}, settings(12, "a"))
+		a := k.inbox(target("a"))
 		a.fail = func(try int) error {
 			if try <= 5 {
 				return errors.New("HTTP 403 Forbidden")
@@ -212,41 +211,41 @@ func TestGivesUp(t *testing.T) {
 		}
 		k.run()
 		synctest.Wait()
-		k.diary.add(failure("lost"))
+		k.journal.add(failure("lost"))
 		time.Sleep(time.Hour)
 		k.wantCounts(0, 1, 0)
-		if s := k.log.String(); !strings.Contains(s, "notification not delivered\"") || !strings.Contains(s, "HTTP 403 Forbidden") {
+		if s := k.log.String(); !strings.Contains(s, "notification failed\"") || !strings.Contains(s, "HTTP 403 Forbidden") {
 			t.Errorf("the log says\n%s", s)
 		}
-		k.diary.add(failure("nas"))
+		k.journal.add(failure("nas"))
 		synctest.Wait()
 		k.wantTexts("a", "nas did not")
-		if got := a.texts()[0]; !strings.HasSuffix(got, "\nMessages before this that did not get through: 1.") {
+		if got := a.texts()[0]; !strings.HasSuffix(got, "\nEarlier messages that were not delivered: 1.") {
 			t.Errorf("the next message is %q", got)
 		}
-		k.diary.add(failure("tv"))
+		k.journal.add(failure("tv"))
 		synctest.Wait()
-		if got := a.texts()[1]; strings.Contains(got, "did not get through") {
+		if got := a.texts()[1]; strings.Contains(got, "were not delivered") {
 			t.Errorf("the message after that is %q", got)
 		}
 		k.end()
 	})
 }
 
-// A target that never answers costs one goroutine, not one a try; others get
-// theirs, and the end does not wait for it.
+// A target that never answers costs one goroutine, not one a try. It delays neither other targets
+// nor the end.
 func TestTargetThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(2*backlog, "good", "hangs"))
-		hangs, release := k.post(target("hangs")), make(chan struct{})
+		k := newFixture(t, &fakeJournal{room: 64}, settings(2*backlog, "good", "hangs"))
+		hangs, release := k.inbox(target("hangs")), make(chan struct{})
 		hangs.fail = func(int) error { <-release; return nil }
 		k.run()
 		synctest.Wait()
 		for i := range backlog + 5 {
-			k.diary.add(failure(fmt.Sprint("m", i)))
+			k.journal.add(failure(fmt.Sprint("m", i)))
 			synctest.Wait()
 		}
-		if got := len(k.post(target("good")).texts()); got != backlog+5 {
+		if got := len(k.inbox(target("good")).texts()); got != backlog+5 {
 			t.Errorf("the good target got %d messages, want %d", got, backlog+5)
 		}
 		k.wantCounts(backlog+5, 4, 0) // one is being carried, as many as there is room for wait
@@ -263,14 +262,14 @@ func TestTargetThatHangs(t *testing.T) {
 	})
 }
 
-// What waits at the end is accounted for.
+// Messages that wait at the end are logged and counted.
 func TestEndsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(12, "a"))
-		k.post(target("a")).fail = func(int) error { return errors.New("connection refused") }
+		k := newFixture(t, &fakeJournal{room: 64}, settings(12, "a"))
+		k.inbox(target("a")).fail = func(int) error { return errors.New("connection refused") }
 		k.run()
 		synctest.Wait()
-		k.diary.add(failure("m0"), failure("m1"), failure("m2"))
+		k.journal.add(failure("m0"), failure("m1"), failure("m2"))
 		time.Sleep(time.Second) // between two tries
 		k.end()
 		k.wantCounts(0, 3, 0)
@@ -280,37 +279,37 @@ func TestEndsAtOnce(t *testing.T) {
 	})
 }
 
-// A reload takes targets away and brings others, and leaves alone what stays.
+// A reload removes and adds targets. Messages of the others are not affected.
 func TestConfigure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(12)).run()
+		k := newFixture(t, &fakeJournal{room: 64}, settings(12)).run()
 		synctest.Wait()
-		k.diary.add(failure("before"))
+		k.journal.add(failure("before"))
 		k.Configure(settings(12, "stays", "goes"))
 		synctest.Wait()
-		k.wantTexts("stays") // what nobody was to hear is not told afterwards
-		stays := k.post(target("stays"))
+		k.wantTexts("stays") // events without a target are not sent later
+		stays := k.inbox(target("stays"))
 		stays.fail = func(try int) error {
 			if try == 1 {
 				return errors.New("connection refused")
 			}
 			return nil
 		}
-		k.diary.add(failure("nas"))
+		k.journal.add(failure("nas"))
 		synctest.Wait()
 		k.wantTexts("goes", "nas did not")
 		s := settings(12, "stays", "comes")
 		s.Events = []journal.Kind{journal.Refused}
 		k.Configure(s)
 		synctest.Wait()
-		k.diary.add(failure("tv"), journal.Event{Kind: journal.Refused, Reason: "no"})
+		k.journal.add(failure("tv"), journal.Event{Kind: journal.Refused, Reason: "no"})
 		time.Sleep(time.Minute)
 		k.wantTexts("stays", "nas did not", "The registration of")
 		k.wantTexts("goes", "nas did not")
 		k.wantTexts("comes", "The registration of")
-		comes := k.post(target("comes"))
+		comes := k.inbox(target("comes"))
 		comes.fail = func(int) error { return errors.New("connection refused") }
-		k.diary.add(journal.Event{Kind: journal.Refused})
+		k.journal.add(journal.Event{Kind: journal.Refused})
 		synctest.Wait()
 		tries := comes.tries()
 		k.Configure(settings(12))
@@ -319,8 +318,8 @@ func TestConfigure(t *testing.T) {
 			t.Error("a target that was taken away is tried again")
 		}
 		k.wantCounts(5, 1, 0)
-		if k.diary.followed() {
-			t.Error("the journal is followed for nobody")
+		if k.journal.followed() {
+			t.Error("the journal is followed without a target")
 		}
 		k.end()
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/notifyconf"
 )
 
 // evilNames are names that a registration may have, or had.
@@ -54,7 +55,7 @@ func TestAttackNameIsShellCode(t *testing.T) {
 // clickable matches what phones and chats make a link of.
 var clickable = regexp.MustCompile(`://|[^ ][.\x{3002}\x{ff0e}\x{ff61}][\pL\pN]|(?i)\b(tel|sms|mailto|intent|javascript|data|geo|sip):[^ ]|\+?[0-9](?:[ ()/-]*[0-9]){6,}|(^| )/[\pL\pN]`)
 
-// TestAttackLinkInMessage: a stranger has a message show a link, or a number to call.
+// TestAttackLinkInMessage: a name from the LAN is a link, or a number to call.
 func TestAttackLinkInMessage(t *testing.T) {
 	for text, want := range map[string]string{
 		"http://evil.example/login": "http: //evil·example/login", "www.evil.example": "www·evil·example", "evil。example": "evil·example", "a.b.c.d": "a·b·c·d",
@@ -67,10 +68,10 @@ func TestAttackLinkInMessage(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
-	for _, kind := range Kinds() {
+	for _, kind := range notifyconf.Kinds() {
 		e := journal.Event{Kind: kind, Machine: "evil.example", Reason: "found http://evil.example/login or tel:0900123 or +49 900 1234567", By: "evil.example/x"}
 		m := compose(e, journal.Event{Kind: journal.Asked, By: "evil.example"})
-		var o omitted
+		var o summary
 		o.add(e)
 		for _, s := range []string{m.Title, m.Text, o.String()} {
 			if found := clickable.FindString(s); found != "" {

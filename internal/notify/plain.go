@@ -7,13 +7,12 @@ import (
 	"strings"
 	"unicode"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// plain makes text from the LAN harmless wherever it is shown: what would control
-// a terminal or the order of the text, make a mail header, or mean something in
-// HTML, in Markdown or to a chat (a tag, a link, "@everyone") is replaced. Services
-// differ in what they take for markup, so nothing is escaped.
+// plain makes text from the LAN harmless. It replaces characters that control a terminal or the
+// direction of text, that begin a mail header, or that are markup in HTML, in Markdown or in a
+// chat (a tag, a link, "@everyone"). Nothing is escaped, because services differ in their markup.
 func plain(s string) string { return unlinked(unmarked(s)) }
 
 func unmarked(s string) string {
@@ -41,7 +40,7 @@ func address(s string) string {
 	return plain(s)
 }
 
-// middleDot stands in words for what would make them a link.
+// middleDot replaces a character that would make a link of a word.
 const middleDot = "·"
 
 // Words of which a phone or a chat makes a link, without any markup.
@@ -68,14 +67,14 @@ func unlinked(s string) string {
 	}
 	s = rooted.ReplaceAllString(s, "${1}/ ${2}")
 	return number.ReplaceAllStringFunc(s, func(found string) string {
-		if _, err := machine.ParseMAC(found); err == nil {
+		if _, err := ether.ParseMAC(found); err == nil {
 			return found
 		}
 		return grouped(found)
 	})
 }
 
-// grouped returns the digits of a number in groups that no telephone takes for one.
+// grouped returns the digits of a number in groups, which no telephone makes a link of.
 func grouped(number string) string {
 	var groups []string
 	digits := strings.Map(func(r rune) rune {

@@ -7,16 +7,21 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/notifyconf"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 )
 
-// Whatever the library learns has to be looked at: whether its URLs have a key in
-// the place of the host, and whether it talks to somebody when it is set up.
+// parse reads a URL with its service.
+func parse(raw string) (notifyconf.Target, error) { return notifyconf.Parse(raw, ReadURL) }
+
+// A service that is new in the library must be added by hand: whether its URLs have a key in the
+// place of the host, and whether it sends packets when it is set up.
 func TestServicesAreTheLibrarys(t *testing.T) {
 	offered := slices.DeleteFunc(new(router.ServiceRouter).ListServices(), func(s string) bool { return s == "logger" })
 	slices.Sort(offered)
-	if d := cmp.Diff(slices.Sorted(maps.Keys(services())), offered); d != "" {
+	if d := cmp.Diff(slices.Sorted(maps.Keys(notifyconf.Services())), offered); d != "" {
 		t.Errorf("-known +offered:\n%s", d)
 	}
 }
@@ -38,12 +43,14 @@ func TestTargetIsShownWithoutSecrets(t *testing.T) {
 		"ifttt://secret/?events=secret":                                             "ifttt",
 		"matrix://me:secret@127.0.0.1:1/?rooms=!secret:host":                        "matrix://127.0.0.1:1",
 	} {
-		target, err := Parse(raw)
+		target, err := parse(raw)
 		if err != nil {
-			if want != "smtp" || !strings.Contains(raw, "0/secret") { // it is as well that this one is refused
+			if want != "smtp" || !strings.Contains(raw, "0/secret") { // the library may refuse this one
 				t.Errorf("%s: %v", raw, err)
 			}
-			target = Target{raw: raw}
+			if target, err = notifyconf.Parse(raw, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if target.URL() != raw {
 			t.Errorf("%s: the URL is %s", raw, target.URL())
@@ -51,11 +58,11 @@ func TestTargetIsShownWithoutSecrets(t *testing.T) {
 		if got := target.String(); got != want {
 			t.Errorf("%s is shown as %s, want %s", raw, got, want)
 		}
-		all := fmt.Sprintf("%v %+v %#v %s %v %s", target, target, target, target, []Target{target}, target.Masked())
+		all := fmt.Sprintf("%v %+v %#v %s %v %s", target, target, target, target, []notifyconf.Target{target}, target.Masked())
 		if strings.Contains(all+target.LogValue().String(), "secret") {
 			t.Errorf("%s: the secret is shown in %s", raw, all)
 		}
-		if _, err := Parse(target.Masked()); err == nil {
+		if _, err := parse(target.Masked()); err == nil {
 			t.Errorf("%s: what is printed, %s, is taken for the URL", raw, target.Masked())
 		}
 	}
@@ -64,7 +71,7 @@ func TestTargetIsShownWithoutSecrets(t *testing.T) {
 // FuzzParse: a URL is refused in words that do not repeat it, or is a target whose
 // masked form is refused. Nothing is sent, and nothing panics.
 func FuzzParse(f *testing.F) {
-	for name := range services() {
+	for name := range notifyconf.Services() {
 		f.Add(name + "://user:pass@host:1/a/b/c?title=x")
 		f.Add(name + "+https://host/?%zz")
 		f.Add(name + "://%zz")
@@ -73,17 +80,17 @@ func FuzzParse(f *testing.F) {
 	f.Add("generic+https://host/?template=json&$a=b&@c=d")
 	f.Add("://")
 	f.Fuzz(func(t *testing.T, raw string) {
-		target, err := Parse(raw)
+		target, err := parse(raw)
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "expected ") || target != (Target{}) {
+			if !strings.HasPrefix(err.Error(), "expected ") || target != (notifyconf.Target{}) {
 				t.Fatalf("%q: target %v, error %v", raw, target, err)
 			}
 			return
 		}
-		if _, err := Parse(target.Masked()); err == nil {
+		if _, err := parse(target.Masked()); err == nil {
 			t.Fatalf("%q: %q is taken for a URL", raw, target.Masked())
 		}
-		again, err := Parse(target.URL())
+		again, err := parse(target.URL())
 		if err != nil || again != target {
 			t.Fatalf("%q: read again it is %v, error %v", raw, again, err)
 		}

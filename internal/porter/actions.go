@@ -7,12 +7,12 @@ import (
 	"nightporter/internal/machine"
 )
 
-// tell gives a machine an event, and carries out what follows from it. An event
-// that an action leads to is handled after that of the action.
-func (l *loop) tell(e *entry, event machine.Event) {
+// dispatch passes an event to a machine and carries out the actions that the machine
+// returns. An event that an action causes is queued behind the present one.
+func (l *loop) dispatch(e *entry, event machine.Event) {
 	l.pending = append(l.pending, pending{e, event})
 	if len(l.pending) > 1 {
-		return // the outermost call goes on with it
+		return // the outermost call handles it
 	}
 	for i := 0; i < len(l.pending); i++ {
 		l.handle(l.pending[i].entry, l.pending[i].event)
@@ -25,7 +25,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 	actions := e.Handle(now, event)
 	var magicErr error
 	for _, a := range actions {
-		// Before all else, and before a line of log: a client waits for it.
+		// First of all, and before any log line: a client waits for it.
 		if _, ok := a.(machine.SendMagic); ok {
 			magicErr = l.waker().sendMagic(e)
 		}
@@ -48,13 +48,13 @@ func (l *loop) handle(e *entry, event machine.Event) {
 			l.do(now, e, a)
 		}
 	}
-	l.kernel.catchUp()
+	l.kernel.runDeferred()
 	if l.machines.has(e) {
 		l.timers.Set(e, e.Next())
 		l.checks.Set(e, e.readiness.Next())
 		l.awaited.note(e)
 	}
-	e.knockedAt = time.Time{} // held off: what follows is not our latency
+	e.knockedAt = time.Time{} // a later magic packet does not measure this knock
 }
 
 // do carries out one action.
@@ -66,10 +66,10 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 		l.probe(e, a)
 	case machine.Recheck:
 		l.recheck(e, a.Addr)
-	case machine.HandOver:
+	case machine.CheckServices:
 		spec := e.Spec()
 		e.readiness.Expect(now, &spec, a.Services)
-		e.pin() // it may have announced itself with its first frame
+		pinner{e}.pin() // it may have announced itself with its first frame
 	case machine.AdmitClients:
 		e.admitClients(&l.kernel, a.Services)
 	case machine.Hold:
@@ -79,7 +79,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.Observe:
 		e.observe(a)
 	case machine.FilterKnocks:
-		e.judge.Follow(a.Fell, a.AtRest)
+		e.filter.SetAtRest(a.AsleepSince, a.AtRest)
 	case machine.KnockIgnored:
 		l.ignore(e, machine.Ignored{Reason: machine.AfterFailures, Service: a.Service, Source: a.Source})
 	case machine.WakeEnded:
@@ -95,9 +95,9 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.ConflictOver:
 		l.kernel.takeBack(e, a.Addr)
 	case machine.AddressWaits:
-		e.logWaits(l.log, a.Addr, a.Reason)
+		e.logPlace(l.log, a.Addr, a.Reason)
 	case machine.WatchBegan:
-		l.log.Info("machine is watched", "event", "watched", "machine", e, "mac", e.Spec().MAC)
+		l.log.Info("machine is monitored", "event", "watched", "machine", e, "mac", e.Spec().MAC)
 	case machine.PauseBegan, machine.PauseEnded, machine.Deferred:
 		e.logPause(l.log, a)
 	case machine.ServiceReady:

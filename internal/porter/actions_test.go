@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -23,8 +24,8 @@ func TestEventsInOrder(t *testing.T) {
 		keep, states := x.n.transmit, []machine.State(nil)
 		x.n.transmit = func(frame []byte) error {
 			if e.State() == machine.Asleep && states == nil { // its claim is being announced
-				x.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
-				x.tell(e, machine.Registered{Spec: nas()})
+				x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
+				x.dispatch(e, machine.Registered{Spec: nas()})
 				states = append(states, e.State())
 			}
 			return keep(frame)
@@ -46,7 +47,7 @@ func TestEventsInOrder(t *testing.T) {
 	})
 }
 
-// Late frames, starts by hand and firmware, as the reader and the loop take them
+// Late frames, external starts and firmware, as the reader and the loop take them
 // together. A frame alone proves nothing.
 func TestSpeaksInItsSleep(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -57,13 +58,13 @@ func TestSpeaksInItsSleep(t *testing.T) {
 			x.pass(4 * time.Second)
 			x.want(e, machine.Asleep, nas4, nas6)
 		}
-		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: machine.Broadcast, From: netip.IPv4Unspecified()}) // firmware
+		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: ether.Broadcast, From: netip.IPv4Unspecified()}) // firmware
 		x.want(e, machine.Settling, nas4, nas6)
 		x.pass(4 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
 
 		x.hear(syn(nas4, 22))
-		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: machine.Broadcast, From: netip.IPv4Unspecified()})
+		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: ether.Broadcast, From: netip.IPv4Unspecified()})
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
@@ -75,14 +76,14 @@ func TestSpeaksInItsSleep(t *testing.T) {
 				t.Errorf("%v announced at %v to a machine that may test it", ip, owners)
 			}
 		}
-		if !slices.Equal(e.joined, []netip.Addr{nas6}) {
-			t.Errorf("in the groups of %v, want one membership", e.joined)
+		if !slices.Equal(e.groups, []netip.Addr{nas6}) {
+			t.Errorf("in the groups of %v, want one membership", e.groups)
 		}
 		x.up(nas()).open = []uint16{22}
 		x.pass(200 * time.Millisecond)
 		x.want(e, machine.Awake)
-		if len(e.joined) != 0 {
-			t.Errorf("still in the groups of %v", e.joined)
+		if len(e.groups) != 0 {
+			t.Errorf("still in the groups of %v", e.groups)
 		}
 	})
 }
@@ -101,7 +102,7 @@ func TestStartedByHand(t *testing.T) {
 		if s := e.Status(); s.Tally.ExternalStarts != 1 || s.Tally.Attempts != 0 || s.Slept(time.Now()) < time.Minute {
 			t.Errorf("%+v", s.Tally)
 		}
-		if last := x.events.last().Event; last.Kind != journal.HandStart {
+		if last := x.events.last().Event; last.Kind != journal.ExternalStart {
 			t.Errorf("the last event is %s", last.Kind)
 		}
 	})
@@ -135,7 +136,7 @@ func TestLatencyOfAnotherWake(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		x.pass(time.Hour)
-		x.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		if n, sum := x.latencies(); n != 0 {
 			t.Errorf("%d wake latencies of %v s for a wake through the API", n, sum)
 		}

@@ -2,160 +2,125 @@ package porter
 
 import (
 	"net/netip"
-	"slices"
+	"reflect"
+	"time"
 
+	"nightporter/internal/ether"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
-// complete fills in from what is known of the machine already. It returns the addresses
-// that the machine has had, and whether protect asks for more than that the rules of
-// trust allow it.
-func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarded bool) {
-	e := r.byMAC[req.MAC]
+// admission is a registration that passed the rules of trust.
+type admission struct {
+	registration.Request
+	peer        netip.AddrPort
+	places      []machine.Place
+	nic         *nic
+	fromMachine bool      // the machine itself sent it, or a client with its token
+	replaced    ether.MAC // MAC of the machine that it replaces
+}
+
+// admit accepts a registration, or returns why not.
+func (l *loop) admit(a admission) error {
+	wanted, had := a.Name, ""
+	if e := l.machines.byMAC[a.MAC]; e != nil {
+		had = e.name()
+	}
+	why, err := l.checkAdmission(&a)
+	if err != nil {
+		return err
+	}
+	if old := l.machines.byMAC[a.replaced]; old != nil {
+		l.replaceCard(old, a.Spec)
+	}
+	e := l.machines.byMAC[a.MAC]
 	if e == nil {
-		if !req.HasName {
-			req.Name = req.MAC.String()
-		}
-		return nil, false
+		e = l.insert(machine.New(a.Spec, l.policy(), time.Now()))
 	}
-	known := e.Spec()
-	req.Secret, req.Wanted = known.Secret, known.Secret
-	conf := e.configured
-	if conf == nil {
-		if !req.HasName {
-			req.Name = e.name()
-		}
-		return known.Addrs(), e.sleeps()
+	if err := l.register(e, a); err != nil {
+		return err
 	}
-	if conf.Token != (machine.Secret{}) {
-		req.Wanted = conf.Token
-	}
-	req.Unwatched = conf.Unwatched // the configuration alone says so
-	if !req.HasName {
-		req.Name = conf.Name
-	}
-	if !req.HasMonitor {
-		req.Monitor = conf.Own()
-	} else {
-		machine.InheritSettings(req.Monitor, conf.Monitor)
-	}
-	req.TakeGuests(conf.Guests())
-	if !req.HasIdleWatts {
-		req.IdleWatts = conf.IdleWatts
-	}
-	if !req.HasSleepWatts {
-		req.SleepWatts = conf.SleepWatts
-	}
-	if !req.HasPassword {
-		req.Password = conf.Password
-	}
-	if !req.HasWakeFrom {
-		req.WakeFrom = conf.WakeFrom
-	}
-	if !req.HasWakeMAC {
-		req.WakeMAC = conf.WakeMAC
-	}
-	return known.Addrs(), true
-}
-
-// replaceable returns the machine that has the name of a registration, if a new card
-// with another MAC may replace it: it shares an address that the card has proved,
-// and is not answered for there.
-func (r *registry) replaceable(req registration.Request, verdict registration.Verdict) machine.Spec {
-	e := r.named[req.Name]
-	if e == nil || e.Spec().MAC == req.MAC || e.configured != nil {
-		return machine.Spec{}
-	}
-	spec := e.Spec()
-	held := e.Answered()
-	shared := func(p registration.Place) bool {
-		return p.Waiting == "" && spec.Has(p.IP) && spec.Owner(p.IP) == spec.MAC
-	}
-	if !slices.ContainsFunc(verdict.Places, shared) ||
-		slices.ContainsFunc(verdict.Places, func(p registration.Place) bool { return slices.Contains(held, p.IP) }) {
-		return machine.Spec{}
-	}
-	return spec
-}
-
-// protect refuses what would change a machine that sleeps or that the configuration
-// knows: its fields, unless it registers itself, and addresses that the configuration
-// gives to another MAC.
-func (r *registry) protect(req registration.Request, itself bool) error {
-	if e := r.byMAC[req.MAC]; e != nil && e.configured == nil && e.sleeps() && !itself {
-		if err := registration.CheckAsleep(req, e.Spec()); err != nil {
-			return err
-		}
-	}
-	for _, e := range r.sorted() {
-		switch {
-		case e.configured == nil:
-		case e.configured.MAC != req.MAC:
-			if err := registration.CheckForeign(req, *e.configured); err != nil {
-				return err
-			}
-		case !itself:
-			if err := registration.CheckConfigured(req, *e.configured); err != nil {
-				return err
-			}
-		}
+	switch {
+	case had == a.Name:
+	case why != "":
+		naming{l}.reportName(e, wanted, why)
+	case had != "":
+		l.log.Info("machine renamed", "event", "renamed_itself", "machine", e, "mac", a.MAC, "before", had)
+		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: a.Name, MAC: a.MAC, By: had}})
 	}
 	return nil
 }
 
-// findRoom refuses a machine for which there is no room: an address or the card that
-// wakes it belongs to another, or there are too many. A machine that is up has lost the
-// addresses that this one has proved.
-func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone machine.MAC, most int) error {
-	for mac, e := range r.byMAC {
-		if mac == req.MAC || mac == gone {
-			continue
-		}
-		if err := registration.CheckWakeMAC(req, e.Spec()); err != nil {
+// checkAdmission gives a machine its name, and returns why that is not the requested one. An
+// error says why the machine is not accepted.
+func (l *loop) checkAdmission(a *admission) (why string, err error) {
+	why = l.machines.assignName(&a.Spec, a.replaced, l.machines.configuredNames())
+	if err := l.machines.protect(a.Request, a.fromMachine); err != nil {
+		return "", err
+	}
+	var proved []netip.Addr
+	if l.conf.Registration.Trust == registration.Self.String() {
+		proved = claimable(a.places)
+	}
+	if err := l.machines.checkRoom(a.Request, proved, a.replaced, l.conf.Registration.MaxMachines); err != nil {
+		return "", err
+	}
+	if err := l.machines.checkGuests(a.Request, a.places, a.replaced); err != nil {
+		return "", err
+	}
+	return why, nil
+}
+
+// register passes a registration to a known machine.
+func (l *loop) register(e *entry, a admission) error {
+	now, was, spec, n := time.Now(), e.Spec(), a.Spec, a.nic
+	spec.Agentless = e.configured != nil && e.configured.Agentless
+	changed := !reflect.DeepEqual(was, spec)
+	if e.HasRegistered() && changed {
+		if err := l.restraint.Change(spec.MAC, now); err != nil {
 			return err
 		}
 	}
-	for _, a := range req.Monitor {
-		if e := r.holder(a.IP, req.MAC); e != nil && e.Spec().MAC != gone && !(e.State() == machine.Awake && slices.Contains(proved, a.IP)) {
-			spec, hint := e.Spec(), ""
-			if e.configured == nil {
-				hint = registration.ForgetHint(spec.Name)
-			}
-			return registration.Refuse(registration.Refused, "monitor: %s belongs to %q (%s), which is %s%s",
-				a.IP, spec.Name, spec.MAC, e.State(), hint)
+	if was.Name != spec.Name {
+		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
+			return err
 		}
+		naming{l}.changeName(e, was.Name, spec.Name)
 	}
-	if r.byMAC[req.MAC] == nil && len(r.byMAC) >= most {
-		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(r.byMAC))
+	if e.nic != nil && e.nic != n {
+		// It moved to another network: its claims on the old one are released.
+		l.dispatch(e, machine.Stopped{})
+		e.nic.viewStale = true
+	}
+	e.nic, e.placed = n, a.places
+	repeated := e.HasRegistered() && !changed && !l.restraint.Record(spec.MAC, now)
+	if changed && e.HasRegistered() && e.sleeps() {
+		l.log.Warn("the registration of a sleeping machine has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
+		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Redefined, At: now, Machine: spec.Name, MAC: spec.MAC, Source: a.peer}})
+	}
+	if !repeated {
+		l.log.Info("machine registered", "event", "registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
+	}
+	l.changeSpec(e, spec, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
+	if l.machines.share(e) {
+		l.place() // one of the two machines loses the address
 	}
 	return nil
 }
 
-// checkGuests refuses a machine that is the guest of another, or has another one as its
-// guest.
-func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone machine.MAC) error {
-	registering := registration.Household{Spec: req.Spec, Counts: func(ip netip.Addr) bool {
-		return !slices.ContainsFunc(places, func(p machine.Place) bool { return p.Addr == ip && p.Reason != "" })
-	}}
-	for mac, e := range r.byMAC {
-		if mac == req.MAC || mac == gone {
-			continue
-		}
-		if err := registration.CheckGuests(registering, registration.Household{Spec: e.Spec(), Counts: e.Asks}); err != nil {
-			return err
-		}
+// replaceCard gives the name and the memory of a machine to a new network card.
+func (l *loop) replaceCard(old *entry, spec machine.Spec) {
+	l.log.Info("network card replaced", "event", "card_replaced", "machine", old, "mac", spec.MAC, "mac_before", old.Spec().MAC)
+	mac := old.Spec().MAC
+	mem := l.stopAndRemove(old)
+	l.journal.Append(journal.Record{Forgotten: mac, Event: journal.Event{
+		Kind: journal.CardReplaced, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, By: mac.String()}})
+	var configured *machine.Spec
+	if known := l.machines.byMAC[spec.MAC]; known != nil { // under another name
+		configured = known.configured
+		l.stopAndRemove(known)
 	}
-	return nil
-}
-
-// free returns the addresses that can be claimed at once.
-func free(places []machine.Place) []netip.Addr {
-	var ips []netip.Addr
-	for _, p := range places {
-		if p == (machine.Place{Addr: p.Addr}) {
-			ips = append(ips, p.Addr)
-		}
-	}
-	return ips
+	mem.Spec, mem.State, mem.Since, mem.NICAnswers, mem.OtherAddrs = spec, machine.Awake, time.Now(), false, nil
+	l.insert(machine.Restore(mem, l.policy(), time.Now(), time.Now())).configured = configured
 }

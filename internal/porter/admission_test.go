@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -53,7 +54,7 @@ func TestFindRoom(t *testing.T) {
 		},
 		{
 			name: "an address that was left to it", spec: with(nas6),
-			prepare: []func(*fixture){registered, func(x *fixture) { x.tell(x.machine(nas()), machine.Conflicted{Addr: nas6, By: tvMAC}) }},
+			prepare: []func(*fixture){registered, func(x *fixture) { x.dispatch(x.machine(nas()), machine.Conflicted{Addr: nas6, By: tvMAC}) }},
 		},
 		{name: "an address that is configured but was never registered", prepare: []func(*fixture){configured}, spec: with(nas4)},
 		{
@@ -68,7 +69,7 @@ func TestFindRoom(t *testing.T) {
 				for _, prepare := range c.prepare {
 					prepare(x)
 				}
-				x.wantRoom(c.spec, c.limited, c.text)
+				wantRoom(x, c.spec, c.limited, c.text)
 			})
 		})
 	}
@@ -76,13 +77,13 @@ func TestFindRoom(t *testing.T) {
 
 // wantRoom fails the test unless there is room for a machine, or it is refused with
 // this text.
-func (x *fixture) wantRoom(spec machine.Spec, limited bool, text string) {
+func wantRoom(x *fixture, spec machine.Spec, limited bool, text string) {
 	x.Helper()
 	var proved []netip.Addr
 	if x.conf.Registration.Trust == config.TrustSelf {
 		proved = spec.Addrs()
 	}
-	err := x.machines.findRoom(request(spec), proved, machine.MAC{}, x.conf.Registration.MaxMachines)
+	err := x.machines.checkRoom(request(spec), proved, ether.MAC{}, x.conf.Registration.MaxMachines)
 	var refusal *registration.Refusal
 	switch {
 	case text == "":
@@ -197,7 +198,7 @@ func TestProtected(t *testing.T) {
 		withLoop(t, func(c *config.Config) { c.Registration.Trust = trust }, func(x *fixture) {
 			x.configured(nas())
 			for _, itself := range []bool{false, true} {
-				err := x.admit(admission{Request: request(named(nas(), "tower")), nic: x.n, itself: itself})
+				err := x.admit(admission{Request: request(named(nas(), "tower")), nic: x.n, fromMachine: itself})
 				if refused := err != nil; refused == itself {
 					t.Errorf("trust %s, itself: %t: %v", trust, itself, err)
 				}
@@ -206,7 +207,7 @@ func TestProtected(t *testing.T) {
 	}
 }
 
-// A client that knows nothing of settings keeps those of the configuration; one that
+// A client without settings keeps those of the configuration; one that
 // sets its own has them.
 func TestRegistrationKeepsTheSettingsOfTheConfiguration(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -229,7 +230,7 @@ func TestRegistrationKeepsTheSettingsOfTheConfiguration(t *testing.T) {
 	})
 }
 
-// A machine that sleeps is redefined by itself alone, whoever may register it; an event
+// A machine that sleeps is redefined only by itself, even if others may register it; an event
 // tells that. What it said may be said again.
 func TestRedefinedInItsSleep(t *testing.T) {
 	for _, trust := range []string{config.TrustOpen, config.TrustAllowlist, config.TrustSelf} {
@@ -250,13 +251,13 @@ func TestRedefinedInItsSleep(t *testing.T) {
 				return count
 			}
 			if got := told(); got != 0 {
-				t.Errorf("trust %s: %d redefinitions are told", trust, got)
+				t.Errorf("trust %s: %d redefinitions are reported", trust, got)
 			}
-			if err := x.admit(admission{Request: request(redefined), nic: x.n, itself: true}); err != nil {
+			if err := x.admit(admission{Request: request(redefined), nic: x.n, fromMachine: true}); err != nil {
 				t.Errorf("trust %s, by itself: %v", trust, err)
 			}
 			if got := told(); got != 1 {
-				t.Errorf("trust %s: %d redefinitions are told, want 1", trust, got)
+				t.Errorf("trust %s: %d redefinitions are reported, want 1", trust, got)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// carryOut carries out what changes who answers for addresses.
+// carryOut carries out the actions that change who answers for addresses.
 func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 	if e.nic == nil {
 		return // nothing was ever claimed
@@ -20,24 +20,24 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 	case machine.Yield:
 		e.target.Silence(a.Addrs)
 		e.stopAnnouncing(a.Addrs)
-		k.whenServed(func() { k.disown(e.nic, a.Addrs) })
+		k.later(func() { k.disown(e.nic, a.Addrs) })
 	case machine.Release:
 		e.target.Silence(a.Addrs)
 		e.stopAnnouncing(a.Addrs)
-		k.whenServed(func() {
+		k.later(func() {
 			k.disown(e.nic, a.Addrs)
 			e.leaveGroups(k.log, a.Addrs)
 		})
 	case machine.EndClaim:
-		e.target.SetOurs(a.Addrs, false)
-		k.whenServed(func() {
-			k.leaveToKernel(e, a.Addrs)
-			k.forget(e.nic, a.Addrs)
+		e.target.SetGuarded(a.Addrs, false)
+		k.later(func() {
+			k.undivertFlows(e, a.Addrs)
+			k.releaseGuard(e.nic, a.Addrs)
 		})
 	case machine.Announce:
-		target := e.target // the machine may have registered anew when it is served
+		target := e.target // the machine may have registered anew before the deferred call runs
 		for _, ip := range a.Addrs {
-			k.whenServed(func() { k.guide(e.nic, []netip.Addr{ip}, target.Owner(ip)) })
+			k.later(func() { k.setNeighbor(e.nic, []netip.Addr{ip}, target.Owner(ip)) })
 			e.nic.announcer.Announce(now, ip, target.Owner(ip))
 		}
 	case machine.StopAnnouncing:
@@ -52,13 +52,13 @@ func (e *entry) stopAnnouncing(addrs []netip.Addr) {
 	}
 }
 
-// claim takes addresses. What the kernel has to be told before can take long: a
-// machine that has spoken for one meanwhile tests it perhaps, and must not hear of
-// us there. What it said is on its way here, and yields that address.
+// claim claims addresses. The kernel calls before it can take long, and the machine may
+// have sent a frame from an address meanwhile, perhaps to test it. Such an address is not
+// answered for or announced: the sighting of that frame is on its way, and yields it.
 func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 	k.own(e.nic, c.Addrs) // before the first packet can come to us
 	e.target.Answer(c.Addrs)
-	spoken := e.target.Spoken(c.Addrs)
+	spoken := e.target.Silenced(c.Addrs)
 	e.target.Silence(spoken)
 	e.joinGroups(k.log, c.Addrs)
 	if c.Quiet {
@@ -73,13 +73,13 @@ func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 	e.nic.announcer.Run(now)
 }
 
-// concede leaves an address to the host that uses it: clients that wait there are
-// sent to that host, and nothing that comes for it is kept or forwarded any more.
+// concede leaves an address to the host that uses it. Clients with held packets are
+// pointed to that host, and no packet for the address is held or forwarded any more.
 func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 	e.target.Concede(c.Addr, true)
-	for _, g := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
-		if e.nic != nil && g.MAC != e.nic.MAC() {
-			e.nic.point(g, c.By)
+	for _, client := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
+		if e.nic != nil && client.MAC != e.nic.MAC() {
+			e.nic.sendOwner(client, c.By)
 		}
 	}
 	if c.Undefended {
@@ -90,13 +90,13 @@ func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 		"remedy", "give the machine or the other host another address, then register the machine again")
 }
 
-// takeBack takes an address back that was left to another host.
+// takeBack ends the conceding of an address.
 func (k *kernel) takeBack(e *entry, ip netip.Addr) {
 	e.target.Concede(ip, false)
 	if e.nic != nil {
-		e.nic.stale = true // it may have been another machine's meanwhile
+		e.nic.viewStale = true // another machine may have had it meanwhile
 	}
-	k.whenServed(func() { // when we answer for it
+	k.later(func() { // once the porter answers for it
 		k.log.Info("address conflict over: no other host answers for it", "event", "conflict_over", "machine", e, "ip", ip)
 	})
 }
@@ -105,7 +105,7 @@ func (k *kernel) takeBack(e *entry, ip netip.Addr) {
 func (e *entry) joinGroups(log *slog.Logger, addrs []netip.Addr) {
 	for _, ip := range addrs {
 		link := e.nic.link.Load()
-		if !ip.Is6() || slices.Contains(e.joined, ip) || link == nil {
+		if !ip.Is6() || slices.Contains(e.groups, ip) || link == nil {
 			continue
 		}
 		if err := link.JoinSolicitedNode(ip); err != nil {
@@ -113,13 +113,13 @@ func (e *entry) joinGroups(log *slog.Logger, addrs []netip.Addr) {
 				"event", "group_failed", "machine", e, "ip", ip, "err", err)
 			continue
 		}
-		e.joined = append(e.joined, ip)
+		e.groups = append(e.groups, ip)
 	}
 }
 
 // leaveGroups leaves the solicited-node groups of addresses no longer claimed.
 func (e *entry) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
-	e.joined = slices.DeleteFunc(e.joined, func(ip netip.Addr) bool {
+	e.groups = slices.DeleteFunc(e.groups, func(ip netip.Addr) bool {
 		if !slices.Contains(addrs, ip) {
 			return false
 		}

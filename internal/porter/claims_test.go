@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -17,7 +18,7 @@ import (
 func TestAnnouncedAgainAfterALateFrame(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
-		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: machine.Broadcast, From: netip.IPv4Unspecified()})
+		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: ether.Broadcast, From: netip.IPv4Unspecified()})
 		x.want(e, machine.Settling, nas4, nas6)
 		x.forgetSent()
 		x.pass(2900 * time.Millisecond)

@@ -10,15 +10,9 @@ import (
 	"nightporter/internal/wakecmd"
 )
 
-// commander runs the programs that wake machines; tests replace it.
-type commander interface {
-	Start(wakecmd.Job)
-	Stop()
-}
-
-// runCommand has the program run that wakes a machine, if it has one. A machine that
-// counts as up is left alone: a magic packet does it no harm, but a program may. It
-// is asleep here only where the porter ends and wake.on_exit is all.
+// runCommand runs a machine's wake command, if there is one. It does not run for a machine
+// that may be up: a magic packet does no harm then, but a program may. The state is
+// asleep here only if the porter stops and wake.on_exit is all.
 func (l waker) runCommand(e *entry, a machine.SendMagic) {
 	command := e.wakePath().Command
 	if len(command) == 0 || e.State() != machine.Waking && e.State() != machine.Asleep {
@@ -46,7 +40,7 @@ func (l waker) runCommand(e *entry, a machine.SendMagic) {
 	})
 }
 
-// commandFailed notes a program that did not do its work. It is for any goroutine.
+// commandFailed records a failed wake command. It is for any goroutine.
 func (l waker) commandFailed(j wakecmd.Job, err error) {
 	l.journal.Append(journal.Record{Event: journal.Event{
 		Kind: journal.CommandFailed, At: time.Now(), Machine: j.Name, MAC: j.Machine, Attempts: j.Attempt, Reason: err.Error()}})

@@ -4,101 +4,75 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/due"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
+	"nightporter/internal/timerqueue"
 )
 
-// correctAt is when a neighbor that asked for an address is sent once more who has
-// it, where the machine answers too, or its network card. Linux ignores a second ordinary
-// reply within a second (locktime) and takes the last of two advertisements, so that
-// it is left with the machine's answer in half of all cases; what it is sent by itself
-// counts at once. A card may be slow.
-var correctAt = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}
+// cardCorrections is when a neighbor gets our MAC again after a request that the machine or
+// its network card answers too, counted from the request. Linux ignores a second ARP reply
+// within a second (locktime) and takes the last of two advertisements, so without a
+// correction it keeps the machine's answer in half of all cases. It takes an unsolicited
+// correction at once. Some cards answer late.
+var cardCorrections = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}
 
-// directAt is the same for one that still sends to us for a machine that is up. One
-// that does not learn from it is not told more often.
-var directAt = []time.Duration{0, 1100 * time.Millisecond, 10 * time.Second}
+// directCorrections is the same for a neighbor that still sends packets to us for a machine
+// that is up. A neighbor that ignores them gets no more.
+var directCorrections = []time.Duration{0, 1100 * time.Millisecond, 10 * time.Second}
 
-// corrections are the neighbors to correct on one interface, and when. The zero
-// value is empty. It is the loop's own.
+// corrections is the schedule of corrections on one interface. The zero value is empty.
 type corrections struct {
-	queue due.Queue[fastpath.Requester]
-	open  map[fastpath.Requester]*correction
+	queue   timerqueue.Queue[fastpath.Requester]
+	pending map[fastpath.Requester]*correction
 }
 
 type correction struct {
-	ip    netip.Addr // of the requester
-	since time.Time
-	sent  int
-	up    bool // the machine was up
+	ip        netip.Addr // of the requester
+	since     time.Time
+	sent      int
+	machineUp bool // the machine was up
 }
 
-// at is when the correction is due.
-func (c *correction) at() []time.Duration {
-	if c.up {
-		return directAt
+// times returns when the correction is sent.
+func (c *correction) times() []time.Duration {
+	if c.machineUp {
+		return directCorrections
 	}
-	return correctAt
+	return cardCorrections
 }
 
-// add has a requester be corrected from now on, or anew. up says that the machine is up.
-func (q *corrections) add(now time.Time, who fastpath.Requester, ip netip.Addr, up bool) {
-	c := q.open[who]
+// schedule begins to correct a requester, or begins again. up means that the machine is up.
+func (q *corrections) schedule(now time.Time, who fastpath.Requester, ip netip.Addr, up bool) {
+	c := q.pending[who]
 	if c == nil {
-		if len(q.open) >= fastpath.MaxRequesters {
+		if len(q.pending) >= fastpath.MaxRequesters {
 			return
 		}
-		if q.open == nil {
-			q.open = make(map[fastpath.Requester]*correction)
+		if q.pending == nil {
+			q.pending = make(map[fastpath.Requester]*correction)
 		}
 		c = new(correction)
-		q.open[who] = c
-	} else if c.up == up && (up || c.sent == 0) {
+		q.pending[who] = c
+	} else if c.machineUp == up && (up || c.sent == 0) {
 		return // keep the running schedule, or repeated requests would postpone the first correction for ever
 	}
-	*c = correction{ip: ip, since: now, up: up}
-	q.queue.Set(who, now.Add(c.at()[0]))
+	*c = correction{ip: ip, since: now, machineUp: up}
+	q.queue.Set(who, now.Add(c.times()[0]))
 }
 
 // next returns when run is due, or the zero time.
 func (q *corrections) next() time.Time { return q.queue.Next() }
 
-// run calls correct for every requester whose time has come.
-func (q *corrections) run(now time.Time, correct func(handover.Guest)) {
+// run calls correct for every requester that is due.
+func (q *corrections) run(now time.Time, correct func(handover.Client)) {
 	for who, ok := q.queue.Pop(now); ok; who, ok = q.queue.Pop(now) {
-		c := q.open[who]
-		correct(handover.Guest{Addr: who.Addr, MAC: who.MAC, IP: c.ip})
+		c := q.pending[who]
+		correct(handover.Client{MachineIP: who.Addr, MAC: who.MAC, IP: c.ip})
 		c.sent++
-		if c.sent == len(c.at()) {
-			delete(q.open, who)
+		if c.sent == len(c.times()) {
+			delete(q.pending, who)
 			continue
 		}
-		q.queue.Set(who, c.since.Add(c.at()[c.sent]))
-	}
-}
-
-// noteRequesters takes the neighbors that have asked for an address of the machine, or
-// sent to it.
-func (e *entry) noteRequesters() {
-	now := time.Now()
-	for who, ip := range e.target.TakeRequesters() {
-		e.nic.corrections.add(now, who, ip, e.hold.Opened())
-	}
-}
-
-// correct sends a requester who has the address: we, if we still answer for it, or its
-// machine, if that is up.
-func (l *loop) correct(n *nic, g handover.Guest) {
-	a := n.reader.View().Address(g.Addr)
-	if a == nil {
-		return
-	}
-	switch e := l.machines.byMAC[a.Target().MAC]; {
-	case e == nil || e.nic != n:
-	case a.Kept():
-		e.pointRationed(g, n.MAC())
-	case a.Up():
-		e.pointRationed(g, a.MAC())
+		q.queue.Set(who, c.since.Add(c.times()[c.sent]))
 	}
 }

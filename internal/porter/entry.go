@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -9,33 +10,34 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"nightporter/internal/fair"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
+	"nightporter/internal/wakefilter"
 )
 
-// entry is a machine, and what the loop keeps beside its life.
+// entry is a machine with the state that the loop keeps for it.
 type entry struct {
 	*machine.Machine
-	nic        *nic             // where it is looked for; nil while no interface is known to reach it
-	target     *fastpath.Target // as the readers see it
-	attention  machine.Attention
-	configured *machine.Spec // what the configuration says of it; nil: nothing
-	places     []machine.Place
-	joined     []netip.Addr // whose solicited-node groups we are in
-	hold       *handover.Hold
-	ways       []guard.Way // to clients: what comes by them the reader sends on, not our kernel
-	judge      *fair.Judge
-	readiness  handover.Readiness // while it arrives
-	pins       pins               // likewise
-	tells      *rate.Limiter      // of neighbors, one by one
-	refusedAt  time.Time          // while it arrives: when it refused a connection, and others were told of that
-	unasked    bool               // it cannot be probed, and the log says so already
-	nextProbed int                // which of its TCP services was probed last beside a question
-	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
+	nic          *nic             // on which it is monitored; nil while no interface reaches it
+	target       *fastpath.Target // as the readers see it
+	attention    machine.Attention
+	configured   *machine.Spec // its entry in the configuration, or nil
+	placed       []machine.Place
+	groups       []netip.Addr // whose solicited-node groups we have joined
+	hold         *handover.Hold
+	guardedFlows []guard.Flow // to clients: the reader forwards their packets, not our kernel
+	filter       *wakefilter.Filter
+	readiness    handover.Readiness // while it arrives
+	pinState     pinState           // likewise
+	unicastLimit *rate.Limiter      // of frames that correct neighbors one by one
+	refusedAt    time.Time          // while it arrives: when a refused connection last started a round of pins
+	probeFailing bool               // it cannot be probed, and that is logged
+	lastProbed   int                // index of the TCP service that was probed last
+	knockedAt    time.Time          // kernel time of the knock that began the present wake; zero once measured
 }
 
 func (e *entry) name() string { return e.Spec().Name }
@@ -43,17 +45,17 @@ func (e *entry) name() string { return e.Spec().Name }
 // LogValue shows the machine in a log line by its name.
 func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
 
-// setTarget makes the readers' view of the machine anew.
+// setTarget makes a new target, which is the machine as the readers see it.
 func (e *entry) setTarget() {
-	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
-	e.target.SetCardAnswers(e.CardAnswers())
-	e.target.SetOurs(e.Guarded(), true)
+	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.filter)
+	e.target.SetCardAnswers(e.NICAnswers())
+	e.target.SetGuarded(e.Guarded(), true)
 	if e.nic != nil {
-		e.nic.stale = true
+		e.nic.viewStale = true
 	}
 }
 
-// shown returns what is shown of the machine, its times on the clock as it is now.
+// shown returns the machine's status, with its times on the present wall clock.
 func (e *entry) shown(now time.Time) machine.Status {
 	s := e.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
@@ -62,7 +64,7 @@ func (e *entry) shown(now time.Time) machine.Status {
 	s.Arrival = e.Arrival(now)
 	s.Arrival.Since, s.Arrival.Until = machine.OnClock(s.Arrival.Since, now), machine.OnClock(s.Arrival.Until, now)
 	s.Arrival.Idle = machine.OnClock(s.Arrival.Idle, now)
-	s.Packets, s.Suppressed, s.Ignored = e.hold.Counts(), e.judge.Suppressed(), e.judge.Ignored()
+	s.Packets, s.Suppressed, s.Ignored = e.hold.Counts(), e.filter.Suppressed(), e.filter.Ignored()
 	for i := range s.Ignored {
 		s.Ignored[i].First, s.Ignored[i].Last = machine.OnClock(s.Ignored[i].First, now), machine.OnClock(s.Ignored[i].Last, now)
 	}
@@ -72,7 +74,7 @@ func (e *entry) shown(now time.Time) machine.Status {
 	return s
 }
 
-// wakePath is what the configuration says of how the machine is woken.
+// wakePath returns the configured way to wake the machine.
 func (e *entry) wakePath() machine.WakePath {
 	if e.configured == nil {
 		return machine.WakePath{}
@@ -80,26 +82,25 @@ func (e *entry) wakePath() machine.WakePath {
 	return e.configured.Path
 }
 
-// card returns the address that magic packets carry and go to. A machine that cannot
-// be woken cannot register again either, so what the configuration says of it holds
-// at once, unless the machine said something itself.
-func (e *entry) card() machine.MAC {
+// card returns the MAC that magic packets carry and go to. A machine that cannot be woken
+// cannot register again, so the configured MAC takes effect at once, unless the machine
+// registered one.
+func (e *entry) card() ether.MAC {
 	spec := e.Spec()
-	if e.configured != nil && spec.WakeMAC == (machine.MAC{}) {
-		return e.configured.Woken()
+	if e.configured != nil && spec.WakeMAC == (ether.MAC{}) {
+		return e.configured.MagicMAC()
 	}
-	return spec.Woken()
+	return spec.MagicMAC()
 }
 
-// unnamed reports whether a is a guest that the configuration does not name. Nobody can
-// prove that it is one.
-func (e *entry) unnamed(a machine.Address) bool {
-	return a.Guest() && (e.configured == nil || !registration.Names(e.configured.Monitor, a))
+// isUnconfiguredGuest reports whether a is an address of a guest that is not configured. A
+// registration cannot prove that a guest belongs to its machine.
+func (e *entry) isUnconfiguredGuest(a machine.Address) bool {
+	return a.Guest() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 
-// looked reports whether the machine is looked after: it has registered, or need
-// not.
-func (e *entry) looked() bool {
+// managed reports whether the machine has registered, or need not because it is agentless.
+func (e *entry) managed() bool {
 	spec := e.Spec()
 	return spec.Agentless || e.HasRegistered()
 }
@@ -107,18 +108,18 @@ func (e *entry) looked() bool {
 // sleeps reports whether the machine is off, so that it cannot have registered.
 func (e *entry) sleeps() bool { return e.State() == machine.Asleep || e.State() == machine.Waking }
 
-// observe changes what the readers look out for.
+// observe changes which frames of the machine the readers report.
 func (e *entry) observe(o machine.Observe) {
 	e.target.SetCardAnswers(o.IgnoreBare)
 	e.target.SetUndefended(o.Undefended)
 	e.target.SetDoubtful(o.Doubtful)
 	if e.attention != o.Attention && e.nic != nil {
-		e.nic.stale = true
+		e.nic.viewStale = true
 	}
 	e.attention = o.Attention
 }
 
-// monitored lists what spec wants to be woken for.
+// monitored lists the addresses and ports that wake the machine, for log lines.
 func monitored(spec machine.Spec) string {
 	var b strings.Builder
 	for i, a := range spec.Monitor {
@@ -134,14 +135,25 @@ func monitored(spec machine.Spec) string {
 	return b.String()
 }
 
-// holds reports whether ip is the machine's, as far as it is looked after.
-func (e *entry) holds(ip netip.Addr) bool { return e.attention != machine.Unobserved && e.Holds(ip) }
+// holds reports whether ip is an address of the machine, and the machine is observed.
+func (e *entry) holds(ip netip.Addr) bool {
+	return e.attention != machine.ObserveNothing && e.HasAddress(ip)
+}
 
-// before reports whether ip is rather the machine's than another's that holds it
-// too: it is claimed for it, or it registered later, and so has proved it last.
-func (e *entry) before(other *entry, ip netip.Addr) bool {
+// precedes reports whether the machine has ip before another machine that holds it too:
+// ip is claimed for it, or it registered later, and so has proved the address last.
+func (e *entry) precedes(other *entry, ip netip.Addr) bool {
 	if mine, others := slices.Contains(e.Claimed(), ip), slices.Contains(other.Claimed(), ip); mine != others {
 		return mine
 	}
 	return e.Memory().Registered.After(other.Memory().Registered)
+}
+
+// paused returns the error that a wake of a paused machine gets, or nil.
+func (e *entry) paused(now time.Time) error {
+	until := e.PausedUntil()
+	if until.IsZero() {
+		return nil
+	}
+	return fmt.Errorf("%w: it is paused until %s, resume it first", machine.ErrConflict, machine.OnClock(until, now).Format(time.RFC3339))
 }

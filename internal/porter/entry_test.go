@@ -14,16 +14,16 @@ func TestMonitored(t *testing.T) {
 }
 
 // The readers look out for a machine that has registered, more closely while it
-// does not speak for itself.
+// does not register.
 func TestAttention(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(nas())
 		e := x.machine(nas())
-		if e.attention != machine.Unobserved || e.looked() {
+		if e.attention != machine.ObserveNothing || e.managed() {
 			t.Errorf("a machine that never registered has attention %d", e.attention)
 		}
 		e = x.asleep(nas())
-		if e.attention != machine.Observed || !e.looked() {
+		if e.attention != machine.ObserveAll || !e.managed() {
 			t.Errorf("asleep it has attention %d", e.attention)
 		}
 		req := request(nas())
@@ -31,7 +31,7 @@ func TestAttention(t *testing.T) {
 		x.up(nas())
 		x.admitted(req, x.n)
 		x.pass(30 * 1e9)
-		if e.attention != machine.Attended {
+		if e.attention != machine.ObserveNeighbor {
 			t.Errorf("awake it has attention %d", e.attention)
 		}
 	})

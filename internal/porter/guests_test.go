@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -15,7 +16,7 @@ import (
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 40}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
 	guest4   = netip.MustParseAddr("10.77.0.40")
 )
 
@@ -26,16 +27,16 @@ func host() machine.Spec {
 	return s
 }
 
-// theGuest is the guest of host, as a machine that answers.
-func theGuest() machine.Spec { return machine.Spec{MAC: guestMAC, Monitor: host().Monitor[2:]} }
+// guestTarget is the guest of host, as a machine that answers.
+func guestTarget() machine.Spec { return machine.Spec{MAC: guestMAC, Monitor: host().Monitor[2:]} }
 
 func open(c *config.Config) { c.Registration.Trust = config.TrustOpen }
 
 // toGuest returns where the frames went that are about the guest's address, but for
 // those to all and to clients.
-func (x *fixture) toGuest(kinds ...lan.Kind) (macs []machine.MAC) {
+func toGuest(x *fixture, kinds ...lan.Kind) (macs []ether.MAC) {
 	for _, s := range x.sent {
-		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != machine.Broadcast && !slices.Contains(macs, s.Dst) {
+		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != ether.Broadcast && !slices.Contains(macs, s.Dst) {
 			macs = append(macs, s.Dst)
 		}
 	}
@@ -43,8 +44,8 @@ func (x *fixture) toGuest(kinds ...lan.Kind) (macs []machine.MAC) {
 }
 
 // Whatever a guest is asked, and whatever is sent on to it, goes to its MAC, and the LAN
-// is told that. The host is asked at its own.
-func TestGuestIsAskedAtItsMAC(t *testing.T) {
+// is reported. The host is probed at its own.
+func TestGuestIsProbedAtItsMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		e := x.asleep(host())
 		x.pass(8 * time.Second) // nothing is announced any more
@@ -57,22 +58,22 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 		x.pass(5 * time.Second) // the guest boots
 		x.want(e, machine.Arriving)
 		for _, kind := range []lan.Kind{lan.ARPRequest, lan.TCP} {
-			if got := x.toGuest(kind); !slices.Equal(got, []machine.MAC{guestMAC}) {
+			if got := toGuest(x, kind); !slices.Equal(got, []ether.MAC{guestMAC}) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
-		if a := x.n.reader.View().Address(guest4); !a.Kept() {
+		if a := x.n.reader.View().Address(guest4); !a.AnswersClients() {
 			t.Error("who asks for the guest is not answered while it boots")
 		}
 		x.forgetSent()
-		x.up(theGuest()).open = []uint16{22}
+		x.up(guestTarget()).open = []uint16{22}
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		replayed := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
 			return s.Kind == lan.TCP && s.SYN() && s.From == client4 && s.To == guest4 && s.Dst == guestMAC
 		})
 		announced := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
-			return s.Kind == lan.ARPRequest && s.Dst == machine.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == guestMAC
+			return s.Kind == lan.ARPRequest && s.Dst == ether.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == guestMAC
 		})
 		if !replayed || !announced {
 			t.Errorf("replayed to the guest: %t, announced at its MAC: %t", replayed, announced)
@@ -80,8 +81,8 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 	})
 }
 
-// toldGuest returns where the client was told that the guest is.
-func (x *fixture) toldGuest() (macs []machine.MAC) {
+// guestTold returns the MACs that the client got for the guest.
+func guestTold(x *fixture) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
 			macs = append(macs, s.SenderMAC)
@@ -90,8 +91,8 @@ func (x *fixture) toldGuest() (macs []machine.MAC) {
 	return macs
 }
 
-// Whoever waited for a guest is sent to it, and whoever still sends to us for it later.
-func TestClientsAreSentToTheGuest(t *testing.T) {
+// A client that waited for a guest is pointed to it, and so is one that sends to us later.
+func TestClientsArePointedToTheGuest(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		e := x.asleep(host())
 		x.hear(syn(guest4, 22))
@@ -99,27 +100,27 @@ func TestClientsAreSentToTheGuest(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Arriving)
 		x.forgetSent()
-		x.up(theGuest()).open = []uint16{22}
+		x.up(guestTarget()).open = []uint16{22}
 		x.hear(lantest.ARPProbe(guestMAC, guest4))
-		for len(x.toldGuest()) == 0 || e.State() != machine.Awake {
+		for len(guestTold(x)) == 0 || e.State() != machine.Awake {
 			x.pass(5 * time.Millisecond)
 		}
-		if got := x.toldGuest(); got[len(got)-1] != guestMAC {
-			t.Errorf("at the handover the client was told %v", got)
+		if got := guestTold(x); got[len(got)-1] != guestMAC {
+			t.Errorf("at the handover the client got %v", got)
 		}
 		x.pass(time.Minute)
 		x.forgetSent()
 		x.hear(syn(guest4, 443))
 		x.pass(time.Second)
-		if got := x.toldGuest(); !slices.Equal(got, []machine.MAC{guestMAC}) {
-			t.Errorf("later it was told %v", got)
+		if got := guestTold(x); !slices.Equal(got, []ether.MAC{guestMAC}) {
+			t.Errorf("later it got %v", got)
 		}
 	})
 }
 
 // Where the network card of a host answers while it sleeps, a guest is ready all the same
 // with its first answer, and is pinged at its own MAC.
-func TestGuestOfAHostBehindItsCard(t *testing.T) {
+func TestGuestBehindTheCard(t *testing.T) {
 	withLoop(t, func(c *config.Config) { overridden(c); open(c) }, func(x *fixture) {
 		spec := host()
 		spec.Monitor[2].Ports = []machine.Port{ping}
@@ -139,7 +140,7 @@ func TestGuestOfAHostBehindItsCard(t *testing.T) {
 				t.Fatalf("the guest is pinged at %v", s.Dst)
 			}
 		}
-		x.up(theGuest()).card = true // it answers nothing but ARP
+		x.up(guestTarget()).card = true // it answers nothing but ARP
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 	})
@@ -159,9 +160,9 @@ func TestGuestAtOurMAC(t *testing.T) {
 }
 
 // A machine whose guest alone answers is up. One whose guest alone is silent is, too.
-func TestGuestIsALife(t *testing.T) {
+func TestGuestAnswerIsALife(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		guest := x.up(theGuest())
+		guest := x.up(guestTarget())
 		req := request(host())
 		req.Here = true
 		x.admitted(req, x.n)
@@ -180,15 +181,15 @@ func TestGuestIsALife(t *testing.T) {
 
 // Under self a guest waits that the configuration does not name, until it does, and when
 // it does no more.
-func TestUnnamedGuest(t *testing.T) {
+func TestUnconfiguredGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		places := registeredPlaces(registration.Verdict{Places: []registration.Place{
-			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.Unnamed(guestMAC)},
+			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(guestMAC)},
 		}})
 		e := x.asleepAt(request(host()), places...)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.Unnamed(guestMAC)))
-		x.hear(lantest.ARPRequest(guestMAC, machine.Broadcast, guest4, unused4)) // it is a stranger
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
+		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.configured(host())
 		x.pass(5 * time.Second)
@@ -198,9 +199,9 @@ func TestUnnamedGuest(t *testing.T) {
 		x.configured(another)
 		x.pass(2 * time.Minute)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.Unnamed(guestMAC)))
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
 	})
-	withLoop(t, open, func(x *fixture) { // nobody has to vouch
+	withLoop(t, open, func(x *fixture) { // no proof is needed
 		e := x.asleep(host())
 		x.place()
 		x.want(e, machine.Asleep, nas4, nas6, guest4)
@@ -231,37 +232,37 @@ func TestGuestIsNoMachine(t *testing.T) {
 		if want := `machines[0].guests[0].mac: found ` + guestMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
-		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, itself: true}), `which is the mac of "alone"`)
-		waits := []machine.Place{{Addr: guest4, Reason: string(registration.Unnamed(guestMAC))}}
-		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and harms nobody
+		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, fromMachine: true}), `which is the mac of "alone"`)
+		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(guestMAC))}}
+		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and does no harm
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
-		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, itself: true}), `which is a guest of "nas"`)
+		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
 	})
 }
 
 // The guests of a machine that sleeps are not told who is where.
-func TestSleepingGuestsAreNotTold(t *testing.T) {
+func TestSleepingGuestsAreNotPinned(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		x.hear(lantest.ARPRequest(guestMAC, machine.Broadcast, guest4, unused4)) // before it is known as a guest
+		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
 		x.asleep(host())
 		e := x.asleep(tv())
 		x.hear(syn(tv4, 80))
 		x.hear(lantest.ARPProbe(tvMAC, tv4))
 		x.want(e, machine.Arriving)
 		x.forgetSent()
-		e.pinHosts(tv4)
+		pinner{e}.pinHosts(tv4)
 		x.turn()
 		for _, s := range x.sent {
 			if s.Dst == guestMAC {
-				t.Error("a guest of a machine that sleeps was told")
+				t.Error("a guest of a sleeping machine was pinned")
 			}
 		}
 	})
 }
 
-// A guest whose MAC nobody knows is left out, and the log says so.
+// A guest with an unknown MAC is left out, and the log says so.
 func TestGuestOfUnknownMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		stop := x.serve()

@@ -1,88 +1,48 @@
 package porter
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"nightporter/internal/handover"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// setHold changes what is done with packets for a machine.
+// setHold changes how packets for a machine are treated.
 func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
 	case machine.HoldAll:
-		e.forgetAsks(k)
-		e.hold.Keep()
+		e.forgetProbes(k)
+		e.hold.HoldAll()
 	case machine.HoldUnready:
 		e.refusedAt = time.Time{}
-		e.hold.Pass()
-		return // the readiness of its services is found out from now on
+		e.hold.HoldUnready()
+		return // Readiness goes on
 	case machine.AdmitAll:
 		e.admitAll(k)
 	case machine.Ignore:
-		e.forgetAsks(k)
+		e.forgetProbes(k)
 		e.hold.Close()
 	}
 	e.readiness.Reset()
 }
 
-// checkReadiness probes the services whose turn it is.
-func (l *loop) checkReadiness(now time.Time, e *entry) {
-	due := e.readiness.Due(now, l.awaited.pace(), e.asker)
-	for _, s := range due.Ask {
-		e.probeReadiness(&l.kernel, s)
-	}
-	for _, s := range due.Check {
-		l.check(now, e, s)
-	}
-	l.ready(e, due.Ready)
-}
-
-// proved takes an answer of the machine for one of its addresses. One that something
-// else may have sent readies no service.
-func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
-	l.tell(e, machine.Answered{Addr: ip, Proof: proof})
-	if e.Suffices(ip, proof) {
-		l.answered(e, ip)
-	}
-}
-
-// answered takes in that the machine is up at an address.
-func (l *loop) answered(e *entry, ip netip.Addr) {
-	if e.State() == machine.Arriving {
-		l.ready(e, e.readiness.Answered(time.Now(), ip))
-	}
-}
-
-// ready has the machine know which services can take their clients.
-func (l *loop) ready(e *entry, services []machine.Service) {
-	if all := e.readiness.Done(); all || len(services) > 0 {
-		l.tell(e, machine.ServicesReady{Services: services, All: all})
-		return
-	}
-	l.checks.Set(e, e.readiness.Next())
-}
-
-// admitClients sends on what is held for services. Where the machine's addresses
-// are is announced before the first packet reaches it, so that its client's next
-// one does too.
+// admitClients replays the held packets of services. Their clients get the machine's MAC
+// first, so that the client's next packet goes to the machine.
 func (e *entry) admitClients(k *kernel, services []machine.Service) {
 	for _, s := range services {
-		e.unpin(k, e.hold.Leaving(s))
+		e.unpin(k, e.hold.ClientsOnlyOf(s))
 		e.logReplay(k.log, s.String(), e.hold.Admit(s, e.replay))
 	}
 	e.undivert()
 }
 
-// admitAll sends on all that is held.
+// admitAll replays all held packets.
 func (e *entry) admitAll(k *kernel) {
 	if e.nic != nil {
-		e.endAsks()
-		e.unpin(k, e.hold.Guests())
+		e.endProbes()
+		e.unpin(k, e.hold.Clients())
 	}
 	e.logReplay(k.log, "all", e.hold.Open(e.replay))
 }
@@ -93,23 +53,13 @@ func (e *entry) logReplay(log *slog.Logger, service string, packets int) {
 	}
 }
 
-// replay sends a held packet to its machine. sum is what the kernel said of its
-// checksum when it came.
-func (e *entry) replay(frame []byte, sum lan.Checksum) error {
-	p := lan.Packet{Sum: sum}
-	if v := p.Parse(frame); v != lan.Accepted {
-		return fmt.Errorf("a held frame is %v", v)
-	}
-	return e.nic.reader.Forward(&p, e.target.Owner(p.To))
-}
-
-// unpin sends clients to the machine.
-func (e *entry) unpin(k *kernel, guests []handover.Guest) {
-	for _, g := range guests {
-		if g.MAC == e.nic.MAC() {
-			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.Owner(g.Addr))
+// unpin points clients to the machine's own MAC.
+func (e *entry) unpin(k *kernel, clients []handover.Client) {
+	for _, client := range clients {
+		if client.MAC == e.nic.MAC() {
+			k.setNeighbor(e.nic, []netip.Addr{client.MachineIP}, e.target.Owner(client.MachineIP))
 			continue
 		}
-		e.nic.point(g, e.target.Owner(g.Addr))
+		e.nic.sendOwner(client, e.target.Owner(client.MachineIP))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -20,7 +21,7 @@ import (
 // once in a row. Questions for addresses are left out.
 func (x *fixture) done() (lines []string) {
 	x.Helper()
-	who := map[machine.MAC]string{clientMAC: "client", otherMAC: "other", nasMAC: "nas", x.n.MAC(): "us", strangerMAC: "stranger"}
+	who := map[ether.MAC]string{clientMAC: "client", otherMAC: "other", nasMAC: "nas", x.n.MAC(): "us", strangerMAC: "stranger"}
 	for _, s := range x.sent {
 		line := ""
 		ip, owner, all := s.announces()
@@ -44,7 +45,7 @@ func (x *fixture) done() (lines []string) {
 	return lines
 }
 
-func (x *fixture) wantDone(want ...string) {
+func wantDone(x *fixture, want ...string) {
 	x.Helper()
 	if diff := cmp.Diff(want, x.done()); diff != "" {
 		x.Errorf("done (-want +got):\n%s", diff)
@@ -62,7 +63,7 @@ func inOrder(got, want []string) bool {
 }
 
 // Clients that wait for different services are let in one after the other, each
-// when its own is ready, and are told where the machine is before that.
+// when its own is ready, and get its MAC before that.
 func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
@@ -71,11 +72,11 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(datagramFrom(otherMAC, nas4, game.Number))
 		x.hear(synFrom(otherMAC, nas4, 81)) // not registered
-		x.wantDone()
+		wantDone(x)
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
-		x.wantDone("point client to us", "point other to us", "probe 22/tcp")
+		wantDone(x, "point client to us", "point other to us", "probe 22/tcp")
 		x.hear(synFrom(otherMAC, nas4, 81))
-		x.wantDone("forward tcp from 10.77.0.10")
+		wantDone(x, "forward tcp from 10.77.0.10")
 
 		up := x.up(nas())
 		x.pass(300 * time.Millisecond)
@@ -111,14 +112,14 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 			t.Errorf("done %q at the handover", got)
 		}
 		x.hear(syn(nas4, 23))
-		x.wantDone("forward tcp from 10.77.0.10", "point client to nas")
+		wantDone(x, "forward tcp from 10.77.0.10", "point client to nas")
 		if got := e.hold.Counts(); got != (machine.Packets{Held: 2, Replayed: 2}) {
 			t.Errorf("counts %+v", got)
 		}
 		x.pass(time.Hour)
 		x.done()
 		x.hear(syn(nas4, 23))
-		x.wantDone("forward tcp from 10.77.0.10", "point client to nas")
+		wantDone(x, "forward tcp from 10.77.0.10", "point client to nas")
 	})
 }
 
@@ -131,20 +132,20 @@ func TestPinsAreRenewed(t *testing.T) {
 		x.done()
 		x.hear(syn(nas4, 22))
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
-		x.wantDone("point client to us", "probe 22/tcp")
-		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
-		x.wantDone("point client to us")
+		wantDone(x, "point client to us", "probe 22/tcp")
+		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
+		wantDone(x, "point client to us")
 		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
 		x.hear(lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.RST|lantest.ACK))
-		x.wantDone()
-		x.hear(lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		wantDone(x)
+		x.hear(lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4)) // perhaps answered by both
 		x.pass(5 * time.Millisecond)
 		if got := x.done(); !slices.Contains(got, "point other to us") || slices.Contains(got, "point client to us") {
 			x.Errorf("done %q", got)
 		}
 		x.pass(2 * time.Second)
 		x.done()
-		x.hear(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		x.hear(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4)) // perhaps answered by both
 		x.pass(5 * time.Millisecond)
 		if got := x.done(); !slices.Contains(got, "point client to us") {
 			x.Errorf("done %q", got)
@@ -167,9 +168,9 @@ func TestEndsOfTheWait(t *testing.T) {
 		want machine.Packets
 	}{
 		{"the wake fails", func(x *fixture, e *entry) { x.pass(10 * time.Second); x.want(e, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
-		{"it is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.leave() }, machine.Packets{Held: 1, Replayed: 1}},
+		{"it is forgotten", func(x *fixture, e *entry) { x.dispatch(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.releaseAll() }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.releaseAll() }, machine.Packets{Held: 1, Replayed: 1}},
 		{"it goes to sleep while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
 		{"it registers while it wakes", func(x *fixture, _ *entry) { x.register(nas()) }, machine.Packets{Held: 1}},
 		{"its service never comes up", func(x *fixture, e *entry) {
@@ -206,7 +207,7 @@ func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
 			}
 			x.done()
 			x.hear(arpUse(strangerMAC, nas4))
-			x.wantDone("point client to stranger")
+			wantDone(x, "point client to stranger")
 			x.hear(lantest.DAD(nasMAC, nas6))
 			if x.answersTo(clientMAC, nas4) {
 				t.Error("answered for the address of another host")
@@ -215,7 +216,7 @@ func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
 			x.hear(lantest.Advertise(nasMAC, x.n.MAC(), nasMAC, nas6))
 			x.want(e, machine.Awake)
 			x.hear(syn(nas4, 22))
-			x.wantDone("announce fd77::20 at nas")
+			wantDone(x, "announce fd77::20 at nas")
 		})
 	}
 }
@@ -257,15 +258,15 @@ func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
 }
 
 // Nothing is sent to a group address.
-func TestAGroupIsNoGuest(t *testing.T) {
+func TestAGroupIsNoClient(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.asleep(nas())
 		x.done()
 		frame, err := lan.SYNProbe(clientMAC, x.n.MAC(), netip.AddrPortFrom(client4, lantest.ClientPort), netip.AddrPortFrom(nas4, 22), 1)
-		copy(frame[6:12], machine.Broadcast[:])
+		copy(frame[6:12], ether.Broadcast[:])
 		x.hear(parsed(frame, err))
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
-		x.wantDone()
+		wantDone(x)
 	})
 }
 
@@ -280,9 +281,9 @@ func TestKnockWhileItStartsByHand(t *testing.T) {
 		x.done()
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Arriving)
-		x.wantDone("point client to us", "probe 22/tcp")
+		wantDone(x, "point client to us", "probe 22/tcp")
 		x.hear(arpUse(nasMAC, nas4))
-		x.wantDone("point client to us")
+		wantDone(x, "point client to us")
 		x.up(nas()).open = []uint16{22}
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
@@ -337,8 +338,8 @@ func TestManyServicesAreNotManyProbes(t *testing.T) {
 				all++
 			}
 		}
-		if all < questions*9/10 || all > questions*11/10 {
-			t.Errorf("%d probes in the first second, want about %d", all, questions)
+		if all < probesPerSecond*9/10 || all > probesPerSecond*11/10 {
+			t.Errorf("%d probes in the first second, want about %d", all, probesPerSecond)
 		}
 		for port, n := range asked {
 			if n < all/services-2 || n > all/services+2 {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/claim"
 	"nightporter/internal/config"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
@@ -17,25 +18,29 @@ import (
 	"nightporter/internal/metrics"
 )
 
-// interfaces are those that the porter works on.
+// sightingQueue is how many sightings may wait for the loop. Each watched machine has
+// at most a few on their way at once.
+const sightingQueue = 8192
+
+// interfaces are the network interfaces that the porter works on.
 type interfaces struct {
-	nics    []*nic // never others; what is open on each is
+	nics    []*nic // never changes; the link of each may
 	log     *slog.Logger
 	metrics *metrics.Metrics
 
-	working   chan struct{} // closed once there is one to work on
-	sightings chan fastpath.Sighting
-	kicks     chan struct{}   // a reader has failed
-	reading   context.Context // of the readers; nil while there are none
+	working        chan struct{} // closed once there is one to work on
+	sightings      chan fastpath.Sighting
+	readerFailures chan struct{}   // a reader has ended with an error
+	reading        context.Context // of the readers; nil while there are none
 }
 
 func newInterfaces(m *metrics.Metrics, log *slog.Logger) interfaces {
-	return interfaces{log: log, metrics: m, working: make(chan struct{}), sightings: make(chan fastpath.Sighting, sightingQueue), kicks: make(chan struct{}, 1)}
+	return interfaces{log: log, metrics: m, working: make(chan struct{}), sightings: make(chan fastpath.Sighting, sightingQueue), readerFailures: make(chan struct{}, 1)}
 }
 
-// open opens the interfaces that the configuration names, or the one of the
-// default route. What is not there yet is waited for. Another failure is an error
-// if all of them fail.
+// open opens the configured interfaces, or that of the default route. An interface that
+// does not exist yet is opened when it appears. Any other failure is an error only if all
+// interfaces fail.
 func (i *interfaces) open(conf *config.Config) error {
 	names := conf.Interfaces
 	if len(names) == 0 {
@@ -48,15 +53,15 @@ func (i *interfaces) open(conf *config.Config) error {
 		i.nics = append(i.nics, n)
 		err := n.open(i.log)
 		if err == nil {
-			n.known = *n.network.Load()
+			n.applied = *n.network.Load()
 			works++
 			continue
 		}
-		if mayCome(err) {
+		if mayAppear(err) {
 			works++
 		}
 		failed = cmp.Or(failed, err)
-		n.lose(time.Now(), unopened(err))
+		n.setUnavailable(time.Now(), openFault(err))
 	}
 	if works == 0 {
 		return failed
@@ -64,15 +69,15 @@ func (i *interfaces) open(conf *config.Config) error {
 	return nil
 }
 
-// mayCome reports whether an interface that cannot be opened may be on its way: the
-// host has just started, or its cable is out.
-func mayCome(err error) bool {
+// mayAppear reports whether an interface that cannot be opened may work later: the host
+// has just started, or the cable is out.
+func mayAppear(err error) bool {
 	_, notReady := errors.AsType[*lan.NotReadyError](err)
 	return notReady || errors.Is(err, lan.ErrNoInterface) || errors.Is(err, lan.ErrNoDefaultRoute)
 }
 
-// unopened says why an interface could not be opened.
-func unopened(err error) string {
+// openFault returns why an interface could not be opened.
+func openFault(err error) string {
 	if errors.Is(err, lan.ErrNoDefaultRoute) {
 		return "is not known yet: " + err.Error()
 	}
@@ -84,7 +89,7 @@ func (i *interfaces) named() []*nic {
 	return slices.DeleteFunc(slices.Clone(i.nics), func(n *nic) bool { return n.unnamed.Load() })
 }
 
-// replied counts an answer that a reader gave.
+// replied counts an ARP or NDP answer of a reader.
 func (i *interfaces) replied(k lan.Kind) {
 	if k == lan.NeighborSolicitation {
 		i.metrics.NDPReplied()
@@ -106,11 +111,11 @@ func (i *interfaces) names() []string {
 func (i *interfaces) listen(ctx context.Context) {
 	i.reading = ctx
 	for _, n := range i.nics {
-		n.listen(ctx, i.kick)
+		n.listen(ctx, i.reportReaderFailure)
 	}
 }
 
-// works notes that there is an interface to work on.
+// works records that an interface works.
 func (i *interfaces) works() {
 	select {
 	case <-i.working:
@@ -119,11 +124,11 @@ func (i *interfaces) works() {
 	}
 }
 
-// kick has the loop look at what is wrong with a link. It never blocks.
-func (i *interfaces) kick() {
+// reportReaderFailure makes the loop look for failed readers. It never blocks.
+func (i *interfaces) reportReaderFailure() {
 	select {
-	case i.kicks <- struct{}{}:
-	default: // it is about to look
+	case i.readerFailures <- struct{}{}:
+	default: // a report is queued already
 	}
 }
 
@@ -140,9 +145,9 @@ func (i *interfaces) reopen(n *nic) error {
 			"index", is.Index, "mac", is.MAC, "mtu", is.MTU, "mac_before", was.MAC)
 	}
 	if i.reading != nil {
-		n.listen(i.reading, i.kick)
+		n.listen(i.reading, i.reportReaderFailure)
 	}
-	n.stale = true
+	n.viewStale = true
 	if old == nil {
 		return n.repair() // what an earlier run left
 	}
@@ -152,18 +157,18 @@ func (i *interfaces) reopen(n *nic) error {
 	return nil
 }
 
-// of returns where a machine lives. One that has no place so far may live
-// anywhere.
-func (i *interfaces) of(e *entry) []*nic {
+// nicsOf returns the interfaces on which a machine may be: its own, or all while that is
+// not known.
+func (i *interfaces) nicsOf(e *entry) []*nic {
 	if e.nic != nil {
 		return []*nic{e.nic}
 	}
 	return i.nics
 }
 
-// where returns the interface on whose network a machine is to be looked for, or
-// nil. An IPv6 link-local address may be on any network, so it does not tell which.
-func (i *interfaces) where(spec machine.Spec, views map[*nic]*netView) *nic {
+// nicForSpec returns the interface whose network has an address of the machine, or nil.
+// An IPv6 link-local address fits every interface, so it selects none.
+func (i *interfaces) nicForSpec(spec machine.Spec, views map[*nic]*netView) *nic {
 	if len(i.nics) == 1 {
 		return i.nics[0]
 	}
@@ -177,11 +182,11 @@ func (i *interfaces) where(spec machine.Spec, views map[*nic]*netView) *nic {
 	return nil
 }
 
-// find returns the interface of a machine: the one its peer's zone names, the
-// one on whose network the machine is to be found, else the one the peer is on,
-// else the first, where the rules of trust will refuse it with a reason. It is
+// nicForPeer returns the interface of a machine that registers: that of the peer's zone,
+// else the one whose network has an address of the machine, else the one whose network
+// has the peer, else the first, where the rules of trust refuse it with a reason. It is
 // for any goroutine.
-func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
+func (i *interfaces) nicForPeer(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 	for _, n := range i.named() {
 		if peer.Zone() != "" && peer.Zone() == n.name {
 			return n, nil
@@ -195,9 +200,9 @@ func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 				}
 			}
 		}
-		// An interface may have got its address since we looked last.
+		// An interface may have a new address since the last read.
 		for _, n := range i.nics {
-			if n.out() != nil {
+			if n.unavailable() != nil {
 				continue
 			}
 			if err := n.read(n.Index()); err != nil {
@@ -208,12 +213,29 @@ func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 	return i.nics[0], nil
 }
 
-// number tells this porter from others, from one start to the next.
-func (i *interfaces) number() uint64 {
+// identity distinguishes this porter from others on the LAN. It is the same after a
+// restart.
+func (i *interfaces) identity() uint64 {
 	h := fnv.New64a()
 	for _, n := range i.nics {
 		mac := n.MAC()
 		h.Write(mac[:])
 	}
 	return h.Sum64()
+}
+
+// newNIC returns an interface that is not open; without a name that of the default route.
+// With local its readers also see what our own host sends.
+func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
+	n := &nic{name: cmp.Or(name, ofDefaultRoute), local: local}
+	n.unnamed.Store(name == "")
+	n.log = log.With("interface", n.name)
+	n.network.Store(&lan.Network{Name: name})
+	n.unicastLimit = newUnicastLimitOfAll()
+	n.observe, n.transmit = n.observeKernel, n.Send
+	send := func(frame []byte) error { return n.transmit(frame) }
+	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})
+	n.binder = claim.NewBinder(n.Index)
+	n.announcer.Send = n.announce
+	return n
 }

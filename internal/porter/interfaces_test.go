@@ -51,7 +51,7 @@ func TestOpenInterfaces(t *testing.T) {
 			}
 			for _, n := range x.nics {
 				there := n.name == lab.Interface && c.prepare == nil
-				if out := n.out(); (out == nil) != there || !there && x.next().IsZero() {
+				if out := n.unavailable(); (out == nil) != there || !there && x.next().IsZero() {
 					t.Errorf("%s is out: %v", n.name, out)
 				}
 			}
@@ -61,9 +61,9 @@ func TestOpenInterfaces(t *testing.T) {
 
 func TestPorterNumber(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		one := x.interfaces.number()
+		one := x.interfaces.identity()
 		x.again()
-		if two := x.interfaces.number(); two == one || slices.Contains([]uint64{0, one}, two) {
+		if two := x.interfaces.identity(); two == one || slices.Contains([]uint64{0, one}, two) {
 			t.Errorf("%d with one interface, %d with two", one, two)
 		}
 	})

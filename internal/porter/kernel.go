@@ -1,95 +1,41 @@
 package porter
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
-// kernel is what our own host's kernel has to know about claimed addresses: the
-// guard keeps it silent about them; in bind mode it owns them; under wake.local its
-// programs wait here like any client; and once a machine is up it learns where that
-// is.
+// kernel changes what our own host's kernel does with claimed addresses. The guard keeps it
+// silent about them, in bind mode it owns them, under wake.local its neighbor entries lead
+// to our MAC, and once a machine is up they get the machine's MAC.
 type kernel struct {
 	guard    guard.Keeper
 	bind     bool // claim.mode: bind
 	disowned bool // bind mode: claimed addresses were removed from the interfaces, because the guard is down
 	log      *slog.Logger
 
-	waiting []func() // until no client waits
+	deferred []func() // until no client waits
 }
 
-// whenServed puts off what the kernel may take its time for, as its lock on all
-// network settings can be held for long, until no client waits for it.
-func (k *kernel) whenServed(f func()) { k.waiting = append(k.waiting, f) }
+// later defers a call to the kernel until no client waits: the kernel's lock on network
+// settings (RTNL) can be held for long.
+func (k *kernel) later(f func()) { k.deferred = append(k.deferred, f) }
 
-// catchUp does what was put off.
-func (k *kernel) catchUp() {
-	for _, f := range k.waiting {
+// runDeferred makes the deferred calls.
+func (k *kernel) runDeferred() {
+	for _, f := range k.deferred {
 		f()
 	}
-	k.waiting = k.waiting[:0]
+	k.deferred = k.deferred[:0]
 }
 
-// MountGuard makes the guard for our interfaces. It comes after everything else
-// that can fail at the start: a second nightporter, started by mistake, then
-// ends before it has touched the first one's table. In bind mode there has to be
-// one: a kernel that owns the addresses refuses every connection.
-func (p *Porter) MountGuard() error {
-	k := &p.loop.kernel
-	mode, key := p.loop.conf.Claim.Guard, "claim.guard: on"
-	if k.bind {
-		mode, key = guard.ModeOn, "claim.mode: bind needs the guard"
-	}
-	err := k.guard.Mount(mode, func() (guard.Table, error) {
-		return guard.Install(guard.Options{Interfaces: p.Interfaces(), Bound: k.bind})
-	}, k.log, time.Now())
-	if err != nil {
-		return fmt.Errorf("%s, but there can be none: %w; or set claim.mode to responder and claim.guard to auto", key, err)
-	}
-	return nil
-}
-
-// Repair removes from every interface what an earlier run left in the kernel.
-// Without the right to change addresses there is nothing of ours to remove, but in
-// bind mode it is needed.
-func (p *Porter) Repair() error {
-	for _, n := range p.loop.nics {
-		err := n.repair()
-		switch {
-		case err == nil:
-		case p.loop.kernel.bind:
-			return fmt.Errorf("claim.mode: bind, but the addresses of %s cannot be changed: %w", n.name, err)
-		default:
-			p.loop.log.Debug("cannot look for what an earlier run left", "event", "repair_failed", "interface", n.name, "err", err)
-		}
-	}
-	return nil
-}
-
-// repair removes what an earlier run left in the kernel when it crashed.
-func (n *nic) repair() error {
-	if n.closed() {
-		return nil // it is done when the interface is there
-	}
-	failed := n.binder.Clear()
-	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
-	failed = errors.Join(failed, err)
-	for _, ip := range pinned {
-		failed = errors.Join(failed, lan.DropNeighbor(n.Index(), ip))
-	}
-	return failed
-}
-
-// own keeps the kernel silent about addresses, has it own them in bind mode, and
-// leads what programs of our own host send to them to us.
+// own makes the kernel silent about addresses, gives them to it in bind mode, and leads
+// packets of our own host's programs to our MAC.
 func (k *kernel) own(n *nic, addrs []netip.Addr) {
 	k.guard.Hold(n.name, addrs)
 	// A kernel that owned addresses without the guard would refuse all connections.
@@ -103,7 +49,8 @@ func (k *kernel) own(n *nic, addrs []netip.Addr) {
 	k.pin(n, addrs)
 }
 
-// pin leads what programs of our own host send to addresses to us.
+// pin sets permanent neighbor entries under wake.local, so that packets of our own host's
+// programs to the addresses go to our MAC.
 func (k *kernel) pin(n *nic, addrs []netip.Addr) {
 	if !n.local {
 		return
@@ -115,8 +62,8 @@ func (k *kernel) pin(n *nic, addrs []netip.Addr) {
 	}
 }
 
-// disown has the kernel own addresses no more: their machine tests them, or has
-// them again.
+// disown removes addresses from the interface in bind mode: their machine tests them, or
+// uses them again.
 func (k *kernel) disown(n *nic, addrs []netip.Addr) {
 	if !k.bind {
 		return
@@ -126,9 +73,9 @@ func (k *kernel) disown(n *nic, addrs []netip.Addr) {
 	}
 }
 
-// forget ends what own began.
-func (k *kernel) forget(n *nic, addrs []netip.Addr) {
-	if n.local { // the kernel finds out by itself where they are
+// releaseGuard ends what own began.
+func (k *kernel) releaseGuard(n *nic, addrs []netip.Addr) {
+	if n.local { // the kernel resolves them itself from now on
 		for _, ip := range addrs {
 			if err := lan.DropNeighbor(n.Index(), ip); err != nil {
 				k.log.Debug("cannot drop a neighbor entry", "event", "pin_failed", "ip", ip, "err", err)
@@ -138,21 +85,22 @@ func (k *kernel) forget(n *nic, addrs []netip.Addr) {
 	k.guard.Release(n.name, addrs)
 }
 
-// leaveToReader keeps the kernel from sending on what a machine sends to a client at
-// our MAC. It returns the addresses of the machine for which the guard sees to that.
-func (k *kernel) leaveToReader(e *entry, client netip.Addr) (guarded []netip.Addr) {
-	var added []guard.Way
+// divertFlows keeps the kernel from forwarding packets of a machine for a client whose MAC
+// the machine believes is ours. It returns the addresses of the machine whose packets the
+// guard drops.
+func (k *kernel) divertFlows(e *entry, client netip.Addr) (guarded []netip.Addr) {
+	var added []guard.Flow
 	for _, ip := range e.Guarded() {
 		if ip.Is4() != client.Is4() {
 			continue
 		}
 		guarded = append(guarded, ip)
-		if way := (guard.Way{From: ip, To: client}); !slices.Contains(e.ways, way) {
+		if way := (guard.Flow{From: ip, To: client}); !slices.Contains(e.guardedFlows, way) {
 			added = append(added, way)
 		}
 	}
 	if len(added) > 0 {
-		e.ways = append(e.ways, added...)
+		e.guardedFlows = append(e.guardedFlows, added...)
 		k.guard.Divert(e.nic.name, added)
 	}
 	if !k.guard.Status().Active {
@@ -161,19 +109,19 @@ func (k *kernel) leaveToReader(e *entry, client netip.Addr) (guarded []netip.Add
 	return guarded
 }
 
-// leaveToKernel ends leaveToReader for some addresses of the machine.
-func (k *kernel) leaveToKernel(e *entry, addrs []netip.Addr) {
-	ends := func(w guard.Way) bool { return slices.Contains(addrs, w.From) }
-	if gone := slices.DeleteFunc(slices.Clone(e.ways), func(w guard.Way) bool { return !ends(w) }); len(gone) > 0 {
-		e.ways = slices.DeleteFunc(e.ways, ends)
+// undivertFlows ends divertFlows for some addresses of the machine.
+func (k *kernel) undivertFlows(e *entry, addrs []netip.Addr) {
+	ends := func(w guard.Flow) bool { return slices.Contains(addrs, w.From) }
+	if gone := slices.DeleteFunc(slices.Clone(e.guardedFlows), func(w guard.Flow) bool { return !ends(w) }); len(gone) > 0 {
+		e.guardedFlows = slices.DeleteFunc(e.guardedFlows, ends)
 		k.guard.Undivert(e.nic.name, gone)
 		e.hold.EndGuard(addrs)
 	}
 }
 
-// guide has the kernel know that addresses are at their machine: its own entry
-// went bad while the machine slept, and would keep local programs waiting.
-func (k *kernel) guide(n *nic, addrs []netip.Addr, mac machine.MAC) {
+// setNeighbor gives the kernel the machine's MAC. Its own entry failed while the machine
+// slept, and would delay programs of this host.
+func (k *kernel) setNeighbor(n *nic, addrs []netip.Addr, mac ether.MAC) {
 	for _, ip := range addrs {
 		if err := lan.SetNeighbor(n.Index(), ip, mac); err != nil {
 			k.log.Debug("cannot set a neighbor entry", "event", "guide_failed", "mac", mac, "ip", ip, "err", err)
@@ -181,20 +129,20 @@ func (k *kernel) guide(n *nic, addrs []netip.Addr, mac machine.MAC) {
 	}
 }
 
-// checkBound makes the interface have what our kernel is to own.
+// checkBound restores missing claimed addresses of the interface in bind mode.
 func (k *kernel) checkBound(n *nic) {
 	err := n.binder.Check()
 	switch {
-	case err != nil && !n.refused:
-		k.log.Error("cannot look after the claimed addresses of the interface", "event", "bind_failed", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
-	case err == nil && n.refused:
+	case err != nil && !n.bindFailing:
+		k.log.Error("cannot check the claimed addresses of the interface", "event", "bind_failed", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
+	case err == nil && n.bindFailing:
 		k.log.Info("the interface has the claimed addresses again", "event", "bound", "interface", n.name)
 	}
-	n.refused = err != nil
+	n.bindFailing = err != nil
 }
 
-// checkOwned puts back what was removed from the interfaces by others. The kernel
-// owns addresses only while the guard works.
+// checkOwned restores claimed addresses that other programs removed from the interfaces.
+// The kernel owns addresses only while the guard works.
 func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 	if guarded := k.guard.Status().Active; guarded == k.disowned {
 		k.disowned = !guarded
@@ -209,13 +157,13 @@ func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 		}
 	}
 	for _, n := range nics {
-		if n.out() == nil { // else it is looked after when it is back
+		if n.unavailable() == nil { // else restore does it when the interface works again
 			k.checkBound(n)
 		}
 	}
 }
 
-// restore tells the kernel again what it forgets with a link or an address.
+// restore sets again what the kernel drops with a link or an address.
 func (k *kernel) restore(n *nic, machines []*entry) {
 	k.guard.Attach(n.name) // before the kernel owns addresses there
 	if err := n.link.Load().CheckGroups(); err != nil {

@@ -23,7 +23,7 @@ var kernelFaults = []error{unix.EPERM, unix.ENOBUFS, unix.EBUSY, os.ErrDeadlineE
 
 // guardShown returns what is seen of the guard from outside: the metric, and what
 // /api/v1/status shows.
-func (x *fixture) guardShown() (metric float64, status string) {
+func guardShown(x *fixture) (metric float64, status string) {
 	x.Helper()
 	reg := prometheus.NewRegistry()
 	_, err := metrics.New(reg, metrics.Source{
@@ -66,12 +66,12 @@ func TestFaultGuard(t *testing.T) {
 				x.pass(time.Minute)
 				x.hear(syn(tv4, 80))
 				x.want(e, machine.Waking, tv4)
-				if metric, status := x.guardShown(); metric != 0 || !strings.Contains(status, fmt.Sprintf(`"reason":%q`, fault)) {
+				if metric, status := guardShown(x); metric != 0 || !strings.Contains(status, fmt.Sprintf(`"reason":%q`, fault)) {
 					t.Errorf("while it fails: guard_active %v, status %s", metric, status)
 				}
 				g.fails = nil
 				x.pass(guard.CheckInterval)
-				if metric, status := x.guardShown(); metric != 1 || !strings.Contains(status, `"active":true`) {
+				if metric, status := guardShown(x); metric != 1 || !strings.Contains(status, `"active":true`) {
 					t.Errorf("when it works again: guard_active %v, status %s", metric, status)
 				}
 				for _, line := range []string{"the guard fails", "the guard works again"} {
@@ -104,7 +104,7 @@ func TestFaultBind(t *testing.T) {
 				x.pass(time.Minute)
 				x.hear(syn(nas4, 22))
 				x.want(e, machine.Waking, nas4, nas6)
-				if n := x.logged("cannot look after the claimed addresses"); n != 1 || len(bound) > 0 {
+				if n := x.logged("cannot check the claimed addresses"); n != 1 || len(bound) > 0 {
 					t.Errorf("said %d times, want once; bound are %v", n, bound)
 				}
 				*fails = nil

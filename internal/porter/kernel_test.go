@@ -12,16 +12,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
-// fakeGuard remembers what it was told, and fails when it is to.
+// fakeGuard records its calls, and fails if the test says so.
 type fakeGuard struct {
 	held      map[netip.Addr]bool
-	ways      []guard.Way
+	ways      []guard.Flow
 	did       []string
 	fails     error
 	closed    int
@@ -48,13 +49,13 @@ func (g *fakeGuard) Release(ifi string, addrs ...netip.Addr) error {
 	return g.fails
 }
 
-func (g *fakeGuard) Divert(_ string, ways ...guard.Way) error {
+func (g *fakeGuard) Divert(_ string, ways ...guard.Flow) error {
 	g.ways = append(g.ways, ways...)
 	return g.fails
 }
 
-func (g *fakeGuard) Undivert(_ string, ways ...guard.Way) error {
-	g.ways = slices.DeleteFunc(g.ways, func(w guard.Way) bool { return slices.Contains(ways, w) })
+func (g *fakeGuard) Undivert(_ string, ways ...guard.Flow) error {
+	g.ways = slices.DeleteFunc(g.ways, func(w guard.Flow) bool { return slices.Contains(ways, w) })
 	return g.fails
 }
 
@@ -111,8 +112,8 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		g := x.guarded()
 		var wrong []string
 		announce := x.n.announcer.Send
-		x.n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
-			if !g.held[ip] { // clients may send us its packets until all have been told
+		x.n.announcer.Send = func(ip netip.Addr, owner ether.MAC) {
+			if !g.held[ip] { // clients may send us its packets until all are corrected
 				wrong = append(wrong, fmt.Sprintf("%v announced at %v, and not held", ip, owner))
 			}
 			announce(ip, owner)
@@ -134,16 +135,16 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		if !g.held[nas4] || !g.held[nas6] {
-			t.Errorf("held while clients are told: %v", g.held)
+			t.Errorf("held while clients are corrected: %v", g.held)
 		}
 		x.pass(machine.AnnouncedFor)
 		if len(g.held) != 0 {
-			t.Errorf("held when all have been told: %v", g.held)
+			t.Errorf("held when all are corrected: %v", g.held)
 		}
 		g.did = slices.DeleteFunc(g.did, func(s string) bool { return s == "check" })
 		slices.Sort(g.did)
 		if want := []string{"hold eth0 [10.77.0.20 fd77::20]", "release eth0 10.77.0.20", "release eth0 fd77::20"}; !slices.Equal(g.did, want) {
-			t.Errorf("the guard was told %q, want %q", g.did, want)
+			t.Errorf("the guard got %q, want %q", g.did, want)
 		}
 		if len(x.announced(nas4)) == 0 || len(wrong) > 0 {
 			t.Errorf("announced against the guard: %q", wrong)
@@ -167,9 +168,9 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 			x.want(e, machine.Awake)
 		}, nil},
 		{"registers again", func(x *fixture, _ *entry) { x.register(nas()); x.pass(time.Second) }, []netip.Addr{nas4, nas6}}, // until the clients know
-		{"is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, nil},
+		{"is forgotten", func(x *fixture, e *entry) { x.dispatch(e, machine.Stopped{}); x.forget(e, "test") }, nil},
 		{"loses an address", func(x *fixture, _ *entry) { x.hear(arpUse(strangerMAC, nas4)) }, []netip.Addr{nas6}},
-		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, nil},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.releaseAll() }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			withLoop(t, nil, func(x *fixture) {
@@ -223,7 +224,7 @@ func TestGuardOfAnInterfaceThatIsBack(t *testing.T) {
 			g.did = append(g.did, "bind")
 			return bind(ips...)
 		}
-		x.inspect(x.n, lan.Change{LinkLost: true})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{LinkLost: true})
 		if want := []string{"attach eth0", "bind"}; !slices.Equal(g.did, want) {
 			t.Errorf("did %q, want %q", g.did, want)
 		}
@@ -267,7 +268,7 @@ func TestProgramsOfOurOwnHost(t *testing.T) {
 		if err := lan.DropNeighbor(x.n.Index(), nas4); err != nil {
 			t.Fatal(err)
 		}
-		x.inspect(x.n, lan.Change{AddrLost: true})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{AddrLost: true})
 		if got := pinned(); !slices.Equal(got, []netip.Addr{nas4, nas6}) {
 			t.Errorf("pinned %v after the kernel forgot one", got)
 		}

@@ -3,69 +3,26 @@ package porter
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"nightporter/internal/config"
-	"nightporter/internal/due"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/readycheck"
-	"nightporter/internal/registration"
 	"nightporter/internal/wakecmd"
 )
 
 const (
-	// sightingQueue is how many sightings may wait for the loop. Each watched
-	// machine has at most a few on their way at once.
-	sightingQueue = 8192
+	// heldBytes is how much memory the held packets of all machines may take together.
+	heldBytes = 16 << 20
 
-	// questions is how many are sent in a second to all machines that are awaited
-	// together. It is plenty for a home, and nothing for a LAN.
-	questions = 4000
-
-	// heldOctets is how much memory the packets that wait may take, of all machines
-	// together.
-	heldOctets = 16 << 20
-
-	// heldReserve is how much each machine has besides, whatever is sent to others:
+	// heldReserve is the memory that each machine has besides, whatever is sent to others:
 	// enough for a dozen connections and a large datagram.
 	heldReserve = 16 << 10
 )
-
-// loop owns the machines. Everything that happens to them happens on its
-// goroutine, one thing after the other. It executes the actions that a machine
-// returns, and decides nothing about its life.
-type loop struct {
-	interfaces
-	started *config.Config // what the sockets were opened with
-	conf    *config.Config
-	log     *slog.Logger
-	metrics *metrics.Metrics
-	kernel  kernel
-	journal eventLog
-
-	machines  registry
-	timers    due.Queue[*entry]
-	checks    due.Queue[*entry] // of services: are they ready?
-	checker   *readycheck.Checker
-	budget    *handover.Budget
-	awaited   awaited
-	asides    asides
-	commands  commander
-	own       ownHost
-	restraint registration.Restraint
-	pending   []pending // events that are not handled yet
-}
-
-// pending is an event on its way to a machine.
-type pending struct {
-	entry *entry
-	event machine.Event
-}
 
 func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 	l := &loop{
@@ -73,20 +30,20 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		started:    conf, conf: conf, log: log, metrics: m,
 		kernel:   kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
 		machines: newRegistry(),
-		budget:   handover.NewBudget(heldOctets, heldReserve),
+		budget:   handover.NewBudget(heldBytes, heldReserve),
 		awaited:  make(awaited),
 		checker:  readycheck.New(),
-		asides:   newAsides(log),
+		asides:   newWakeInterfaces(log),
 		own:      newOwnHost(log),
 	}
 	l.commands = wakecmd.New(log, l.waker().commandFailed)
 	return l
 }
 
-// run works until ctx ends, and releases everything then.
+// run handles events until ctx ends, and then releases all claims.
 func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan lan.Changes, running func()) {
 	for _, n := range l.nics {
-		l.inspect(n, lan.Change{}) // the cable may be out from the start
+		linkKeeper{l}.inspect(n, lan.Change{}) // the cable may be out from the start
 	}
 	defer l.checker.Close()
 	l.place()
@@ -96,21 +53,21 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 	for {
 		select {
 		case <-ctx.Done():
-			l.leave()
+			l.releaseAll()
 			return
 		case s := <-l.sightings:
-			l.see(s)
+			l.handleSighting(s)
 		case f := <-requests:
 			l.drain()
 			f()
 		case c := <-changes:
-			l.changed(c)
-		case <-l.kicks:
-			l.failed()
+			linkKeeper{l}.linksChanged(c)
+		case <-l.readerFailures:
+			linkKeeper{l}.readersFailed()
 		case r := <-l.checker.Results():
-			l.checked(r)
-		case w := <-l.own.wants:
-			l.wanted(w)
+			readinessLoop{l}.checked(r)
+		case w := <-l.own.packets:
+			l.localPacket(w)
 		case <-timer.C:
 		}
 		l.tick()
@@ -121,25 +78,25 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 	}
 }
 
-// drain takes what else the readers saw, so that a crowd of machines costs one
-// new view and not one each. It is bounded, requests and timers wait.
+// drain handles the queued sightings, so that many machines at once cost one new view. It
+// is bounded, because requests and timers wait meanwhile.
 func (l *loop) drain() {
 	for range sightingQueue {
 		select {
 		case s := <-l.sightings:
-			l.see(s)
+			l.handleSighting(s)
 		default:
 			return
 		}
 	}
 }
 
-// see turns a sighting into the event that its machine has to know.
-func (l *loop) see(s fastpath.Sighting) {
+// handleSighting passes a sighting to its machine as an event.
+func (l *loop) handleSighting(s fastpath.Sighting) {
 	s.Taken()
 	e := l.machines.byMAC[s.Target.MAC]
 	if e == nil || e.target != s.Target {
-		return // it registered anew or was forgotten meanwhile
+		return // the machine registered anew or was forgotten meanwhile
 	}
 	switch s.Kind {
 	case fastpath.SawFrame:
@@ -147,77 +104,77 @@ func (l *loop) see(s fastpath.Sighting) {
 		if s.Other.IsValid() {
 			sign = machine.Uses
 		}
-		l.tell(e, machine.Heard{Addr: s.Other, Sign: sign})
+		l.dispatch(e, machine.Heard{Addr: s.Other, Sign: sign})
 	case fastpath.SawTest:
-		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Tests})
+		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Tests})
 	case fastpath.SawUse:
-		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
+		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
-		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		if e.CardAnswers() { // it cannot have sent that
-			l.answered(e, s.Address.IP())
+		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
+		if e.NICAnswers() { // the card alone sends no TCP or UDP
+			readinessLoop{l}.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:
-		l.tell(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
+		l.dispatch(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
 	case fastpath.SawAnswer:
-		l.proved(e, s.Address.IP(), machine.ByNeighbor)
-		l.recover(e) // the reader may not have known of the card
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.ByNeighbor)
+		l.recover(e) // the reader may have stopped answering before it knew of the card
 	case fastpath.SawEcho:
-		l.proved(e, s.Address.IP(), machine.ByEcho)
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.ByEcho)
 	case fastpath.SawAccept:
-		l.proved(e, s.Address.IP(), machine.BySystem)
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.BySystem)
 		if e.State() == machine.Arriving {
-			l.accepted(e, s.Service.ID)
+			readinessLoop{l}.accepted(e, s.Service.ID)
 		}
 	case fastpath.SawReset:
-		l.proved(e, s.Address.IP(), machine.BySystem)
-		e.refused(s.Address.IP())
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.BySystem)
+		pinner{e}.noteRefusal(s.Address.IP())
 	case fastpath.SawReject:
-		e.hold.Refused(s.Service.ID)
-		e.readiness.Objected(time.Now(), s.Service.ID)
+		e.hold.ProbeRefused(s.Service.ID)
+		e.readiness.Unreachable(time.Now(), s.Service.ID)
 		l.checks.Set(e, e.readiness.Next())
 	case fastpath.SawKnock:
 		if e.State() == machine.Asleep {
 			e.knockedAt = s.At
 		}
-		l.tell(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
+		l.dispatch(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
 	case fastpath.SawSuppressed:
-		e.tellIgnored(l.log, l.journal, time.Now())
+		e.reportIgnored(l.log, l.journal, time.Now())
 	case fastpath.SawConflict:
-		l.tell(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
+		l.dispatch(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawContest:
-		l.tell(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
+		l.dispatch(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawRequest:
-		e.noteRequesters()
-	case fastpath.SawVisit:
-		l.tell(e, machine.Visited{})
+		pinner{e}.noteRequesters()
+	case fastpath.SawTraffic:
+		l.dispatch(e, machine.Visited{})
 	case fastpath.SawDiversion:
-		e.diverted(s.Address.IP())
+		pinner{e}.noteDiversion(s.Address.IP())
 	}
 }
 
-// tick delivers what is due. What the readers saw goes first: a frame that has
-// come in already must not be overtaken by the claim of its sender's address.
+// tick runs the timers that are due. Queued sightings go first: the sender's address must
+// not be claimed before the sender's frame is handled.
 func (l *loop) tick() {
 	now := time.Now()
 	l.drain()
 	for e, ok := l.timers.Pop(now); ok; e, ok = l.timers.Pop(now) {
-		l.tell(e, machine.Ticked{Pace: l.awaited.pace()})
+		l.dispatch(e, machine.Ticked{Pace: l.awaited.pace()})
 		l.drain()
 	}
-	l.pinRounds(now) // before the machine is asked whether it takes clients
+	l.pinRounds(now) // before the services are probed
 	for e, ok := l.checks.Pop(now); ok; e, ok = l.checks.Pop(now) {
-		l.checkReadiness(now, e)
+		readinessLoop{l}.checkReadiness(now, e)
 	}
 	for _, n := range l.nics {
-		l.tickNIC(now, n)
+		linkKeeper{l}.tickNIC(now, n)
 		n.announcer.Run(now)
-		n.corrections.run(now, func(g handover.Guest) { l.correct(n, g) })
+		n.corrections.run(now, func(client handover.Client) { l.correct(n, client) })
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) {
 		for _, n := range l.nics {
-			n.noteForwarding() // it may have been set since
+			n.noteForwarding() // the setting may have changed
 		}
 		if l.kernel.bind {
 			l.kernel.checkOwned(l.machines.sorted(), l.nics)
@@ -225,25 +182,25 @@ func (l *loop) tick() {
 	}
 }
 
-// recoverLost treats every machine whose frame may not have reached us as having
-// spoken: its reader has stopped answering for it already.
+// recoverLost handles skipped sightings: a reader that skipped the frame of a machine has
+// stopped answering for its address already.
 func (l *loop) recoverLost(n *nic) {
 	lost := n.reader.Lost()
-	if lost == n.lostBefore {
+	if lost == n.skippedBefore {
 		return
 	}
-	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
-	n.lostBefore = lost
+	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.skippedBefore)
+	n.skippedBefore = lost
 	for _, e := range l.machines.on(n) {
 		l.recover(e)
 	}
 }
 
-// recover treats a machine as having spoken for an address for which its reader has
-// stopped answering, if there is one.
+// recover treats a machine as heard from an address for which its reader has stopped
+// answering, if there is one.
 func (l *loop) recover(e *entry) {
 	if ip, silent := e.target.Silent(e.Answered()); silent {
-		l.tell(e, machine.Heard{Addr: ip, Sign: machine.Tests})
+		l.dispatch(e, machine.Heard{Addr: ip, Sign: machine.Tests})
 	}
 }
 
@@ -251,7 +208,7 @@ func (l *loop) recover(e *entry) {
 func (l *loop) next() (next time.Time) {
 	moments := []time.Time{l.timers.Next(), l.checks.Next(), l.kernel.guard.Next()}
 	for _, n := range l.nics {
-		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.pins.Next(), n.again, n.restate)
+		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.pins.Next(), n.inspectAt, n.reannounceAt)
 	}
 	for _, at := range moments {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
@@ -261,61 +218,31 @@ func (l *loop) next() (next time.Time) {
 	return next
 }
 
-// publish gives the readers a new view where machines came or went.
-func (l *loop) publish() {
-	changed := false
-	for _, n := range l.nics {
-		if !n.stale {
-			continue
-		}
-		changed = true
-		v := fastpath.NewView(readerRules(&l.conf.Wake))
-		for _, e := range l.machines.named {
-			if e.nic == n && e.attention != machine.Unobserved {
-				whole := e.attention == machine.Observed
-				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.Holds(ip) })
-				v.AddGuests(e.target, whole, e.Asks)
-			}
-		}
-		n.noteForwarding()
-		n.reader.SetView(v)
-		// A filter that is not set is tried again with the next event.
-		err := n.setInterest(v)
-		if err != nil && !n.stuck {
-			l.log.Error("cannot set the kernel filter", "event", "filter_failed", "interface", n.name, "err", err)
-		}
-		n.stuck, n.stale = err != nil, err != nil
-	}
-	if changed {
-		l.own.follow(l.nics)
-	}
-}
-
-// leave releases everything. The second announcement a second later is for
-// neighbors that missed the first.
-func (l *loop) leave() {
-	l.drain() // a machine that tests an address must not hear of it
+// releaseAll releases all claims. The second announcement, a second later, is for neighbors
+// that missed the first.
+func (l *loop) releaseAll() {
+	l.drain() // an address that its machine tests must not be announced
 	held := false
 	for _, e := range l.machines.named {
 		held = held || len(e.Claimed()) > 0
-		l.tell(e, machine.Stopped{Wake: l.conf.Wake.OnExit == config.OnExitAll})
+		l.dispatch(e, machine.Stopped{Wake: l.conf.Wake.OnExit == config.OnExitAll})
 	}
 	if !held {
 		return
 	}
-	l.waitSilently(lastWord)
+	l.waitForLastAnnouncement(lastAnnouncement)
 	for _, n := range l.nics {
 		n.announcer.Run(time.Now())
 	}
 	l.log.Info("all claims released", "event", "released")
 }
 
-// lastWord is when the last announcement goes out; the porter has 2 s to end.
-const lastWord = 1010 * time.Millisecond
+// lastAnnouncement is when the last announcement goes out; the porter has 2 s to stop.
+const lastAnnouncement = 1010 * time.Millisecond
 
-// waitSilently waits, and stops announcing each address that its machine tests
-// meanwhile: it may have been woken a moment ago.
-func (l *loop) waitSilently(d time.Duration) {
+// waitForLastAnnouncement waits, and cancels the announcement of each address that its
+// machine tests meanwhile: the machine may have been woken a moment ago.
+func (l *loop) waitForLastAnnouncement(d time.Duration) {
 	for end := time.After(d); ; {
 		select {
 		case s := <-l.sightings:

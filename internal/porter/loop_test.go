@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // One whole sleep: claim, announce, knock, wake, hand back.
@@ -28,9 +29,9 @@ func TestOneSleep(t *testing.T) {
 		x.pass(200 * time.Millisecond)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.pass(10 * time.Second)
-		x.wantClaimAnnounced(claimed)
-		if !slices.Equal(e.joined, []netip.Addr{nas6}) {
-			t.Errorf("in the solicited-node groups of %v", e.joined)
+		wantClaimAnnounced(x, claimed)
+		if !slices.Equal(e.groups, []netip.Addr{nas6}) {
+			t.Errorf("in the solicited-node groups of %v", e.groups)
 		}
 		x.forgetSent()
 
@@ -54,12 +55,12 @@ func TestOneSleep(t *testing.T) {
 		x.pass(300 * time.Millisecond)
 		x.want(e, machine.Awake)
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			if owners := x.announced(ip); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			if owners := x.announced(ip); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 				t.Errorf("%v announced at %v after the handover", ip, owners)
 			}
 		}
-		if len(e.joined) != 0 {
-			t.Errorf("still in the solicited-node groups of %v", e.joined)
+		if len(e.groups) != 0 {
+			t.Errorf("still in the solicited-node groups of %v", e.groups)
 		}
 		x.pass(machine.AnnouncedFor)
 		if in := x.n.reader.View().Interest(nil); len(in.MACs)+len(in.Sent) > 0 || len(in.Addrs) != 2 {
@@ -72,7 +73,7 @@ func TestOneSleep(t *testing.T) {
 }
 
 // wantClaimAnnounced fails the test unless the claim of nas was announced four times.
-func (x *fixture) wantClaimAnnounced(claimed time.Time) {
+func wantClaimAnnounced(x *fixture, claimed time.Time) {
 	x.Helper()
 	var at []time.Duration
 	for _, s := range x.sent {
@@ -103,7 +104,7 @@ func TestAddressInUseLate(t *testing.T) {
 			t.Errorf("%v announced at %v although it is not seen in use", nas6, owners)
 		}
 		x.hear(lantest.Solicit(nasMAC, nas6, client6))
-		if owners := x.announced(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas6); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("%v announced at %v once it is in use", nas6, owners)
 		}
 	})
@@ -194,7 +195,7 @@ func TestHandoverWaitsForEachService(t *testing.T) {
 // reader is silent, and nothing else would ever tell.
 func TestLostSightingIsRecovered(t *testing.T) {
 	flood := func(x *fixture, spec machine.Spec) {
-		other := fastpath.NewTarget(spec, handover.NewHold(1, x.budget), new(fair.Judge))
+		other := fastpath.NewTarget(spec, handover.NewHold(1, x.budget), new(wakefilter.Filter))
 		for len(x.sightings) < cap(x.sightings) { // a flood of knocks
 			x.sightings <- fastpath.Sighting{Kind: fastpath.SawFrame, Target: other}
 		}
@@ -233,12 +234,12 @@ func TestLeave(t *testing.T) {
 		settling := x.register(tv())
 		x.forgetSent()
 		before := time.Now()
-		x.leave()
+		x.releaseAll()
 		if took := time.Since(before); took > 2*time.Second {
 			t.Errorf("took %v", took)
 		}
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			if owners := x.announced(ip); !slices.Equal(owners, []machine.MAC{nasMAC, nasMAC}) {
+			if owners := x.announced(ip); !slices.Equal(owners, []ether.MAC{nasMAC, nasMAC}) {
 				t.Errorf("%v announced at %v", ip, owners)
 			}
 		}
@@ -263,7 +264,7 @@ func TestLeaveWithoutClaims(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.register(tv())
 		before := time.Now()
-		x.leave()
+		x.releaseAll()
 		if took := time.Since(before); took != 0 {
 			t.Errorf("took %v with nothing to release", took)
 		}
@@ -278,7 +279,7 @@ func TestLeaveDuringATest(t *testing.T) {
 		x.forgetSent()
 		x.n.reader.Handle(lantest.ARPProbe(nasMAC, nas4)) // on its way when the end comes
 		time.AfterFunc(500*time.Millisecond, func() { x.n.reader.Handle(lantest.DAD(nasMAC, nas6)) })
-		x.leave()
+		x.releaseAll()
 		for ip, want := range map[netip.Addr]int{nas4: 0, nas6: 1} {
 			if owners := x.announced(ip); len(owners) != want {
 				t.Errorf("%v announced at %v, want %d times", ip, owners, want)

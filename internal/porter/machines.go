@@ -1,44 +1,32 @@
 package porter
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"slices"
 	"time"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
-// eventLog is the part of *journal.Journal that the porter uses; tests replace it.
-type eventLog interface {
-	Append(journal.Record) (seq uint64)
-	Sync(context.Context) error
-	Healthy() error
-	Events(since uint64, machine string, limit int) []journal.Event
-	Follow(context.Context) <-chan journal.Event
-	History(machine.MAC) journal.MachineHistory
-}
-
-// policy is what the configuration says about probing and waking.
+// policy returns the configuration's settings for probing and waking.
 func (l *loop) policy() machine.Policy {
 	c := l.conf
 	return machine.Policy{
 		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout, WatchInterval: c.Watch.Interval,
 		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, WakeTimeout: c.Wake.Timeout, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
-		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.interfaces.number(),
+		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.interfaces.identity(),
 	}
 }
 
-// insert takes in a machine, whatever it does at present.
+// insert adds a machine in any state.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(fair.Judge), pins: newPins(), tells: newTells()}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), filter: new(wakefilter.Filter), pinState: newPinState(), unicastLimit: newUnicastLimit()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())
@@ -46,15 +34,15 @@ func (l *loop) insert(m *machine.Machine) *entry {
 	return e
 }
 
-// forget drops a machine whose claims are released. One that the configuration
-// knows comes back as if it had never registered.
+// forget removes a machine whose claims are released. A configured machine is added again
+// as one that has never registered.
 func (l *loop) forget(e *entry, why string) {
 	l.log.Info("machine forgotten", "event", "forgotten", "machine", e, "reason", why)
 	l.remove(e)
 	l.journal.Append(journal.Record{Forgotten: e.Spec().MAC, Event: journal.Event{
 		Kind: journal.Forgotten, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}})
 	if e.configured != nil {
-		l.know(machine.New(*e.configured, l.policy(), time.Now()), e.configured)
+		l.insertConfigured(machine.New(*e.configured, l.policy(), time.Now()), e.configured)
 	}
 	if e.configured != nil || l.machines.share(e) {
 		l.place()
@@ -71,23 +59,23 @@ func (l *loop) remove(e *entry) {
 	if e.nic == nil {
 		return
 	}
-	e.nic.stale = true
+	e.nic.viewStale = true
 	for _, ip := range e.target.Addrs() {
 		if !e.Conceded(ip) { // else it may be announced for another machine
-			e.nic.announcer.Cancel(ip) // a start and its tests would not be noticed
+			e.nic.announcer.Cancel(ip) // nothing reports the machine's own tests from now on
 		}
 	}
 }
 
-// know takes in a machine that the configuration names.
-func (l *loop) know(m *machine.Machine, configured *machine.Spec) *entry {
+// insertConfigured adds a machine of the configuration.
+func (l *loop) insertConfigured(m *machine.Machine, configured *machine.Spec) *entry {
 	e := l.insert(m)
 	e.configured = configured
-	l.tell(e, e.configuration())
+	l.dispatch(e, e.configuration())
 	return e
 }
 
-// configuration is what the configuration says of a machine's care.
+// configuration returns the event that passes the machine's configuration entry to it.
 func (e *entry) configuration() machine.Configured {
 	c := e.configured
 	if c == nil {
@@ -96,12 +84,12 @@ func (e *entry) configuration() machine.Configured {
 	return machine.Configured{Agentless: c.Agentless, Unwatched: c.Unwatched, Permanent: true}
 }
 
-// configure takes in what the configuration says of the machines. One that has
-// registered keeps what it said itself until it registers again; but for its name it
-// goes before the configuration.
+// configure applies the configured machines. A machine that has registered keeps its
+// registration until it registers again, except its name: the configuration's names take
+// precedence.
 func (l *loop) configure(specs []machine.Spec) error {
-	said := make(map[machine.MAC]machine.Spec, len(specs))
-	given := make(map[string]machine.MAC, len(specs))
+	said := make(map[ether.MAC]machine.Spec, len(specs))
+	given := make(map[string]ether.MAC, len(specs))
 	for i, spec := range specs {
 		said[spec.MAC], given[spec.Name] = spec, spec.MAC
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
@@ -113,20 +101,20 @@ func (l *loop) configure(specs []machine.Spec) error {
 			}
 		}
 	}
-	follow := l.renamedEntries(said)
-	l.makeWay(given)
-	changed := make(map[machine.MAC]machine.Memory)
+	follow := naming{l}.renamedEntries(said)
+	naming{l}.freeNames(given)
+	changed := make(map[ether.MAC]machine.Memory)
 	var redefined []*entry
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
 		switch {
 		case e.HasRegistered() || known && reflect.DeepEqual(spec, e.Spec()):
-		case known && spec.Agentless && meet(spec, e.Spec()):
+		case known && spec.Agentless && shareAddress(spec, e.Spec()):
 			redefined = append(redefined, e)
-		case known && spec.Agentless: // perhaps in another network
-			changed[spec.MAC] = l.retire(e)
+		case known && spec.Agentless: // no address in common: it may be in another network
+			changed[spec.MAC] = l.stopAndRemove(e)
 		default:
-			l.dismiss(e, known)
+			l.removeUnconfigured(e, known)
 		}
 		e.configured = nil
 	}
@@ -135,27 +123,27 @@ func (l *loop) configure(specs []machine.Spec) error {
 		e := l.machines.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
 			mem.Spec = spec
-			l.know(machine.Resume(mem, l.policy(), time.Now(), time.Now()), &spec)
+			l.insertConfigured(machine.Restore(mem, l.policy(), time.Now(), time.Now()), &spec)
 		} else if e == nil {
-			l.know(machine.New(spec, l.policy(), time.Now()), &spec)
+			l.insertConfigured(machine.New(spec, l.policy(), time.Now()), &spec)
 		} else {
 			e.configured = &spec
 		}
 	}
-	l.followEntries(follow)
+	naming{l}.followEntries(follow)
 	for _, e := range l.machines.sorted() {
-		l.tell(e, e.configuration())
+		l.dispatch(e, e.configuration())
 	}
 	return nil
 }
 
-// meet reports whether two descriptions have an address in common.
-func meet(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has) }
+// shareAddress reports whether two specs have an address in common.
+func shareAddress(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has) }
 
-// redefine gives machines that have not registered what the configuration says of them
-// now. What they have claimed stays claimed.
-func (l *loop) redefine(some []*entry, said map[machine.MAC]machine.Spec) {
-	for _, e := range some { // two may exchange their names
+// redefine gives machines that have not registered their new configuration. Claimed
+// addresses stay claimed.
+func (l *loop) redefine(some []*entry, said map[ether.MAC]machine.Spec) {
+	for _, e := range some { // two machines may exchange their names
 		if e.name() != said[e.Spec().MAC].Name {
 			delete(l.machines.named, e.name())
 			l.metrics.RemoveMachine(e.name())
@@ -167,135 +155,58 @@ func (l *loop) redefine(some []*entry, said map[machine.MAC]machine.Spec) {
 			l.machines.named[spec.Name] = e
 			l.metrics.AddMachine(spec.Name)
 		}
-		l.describe(e, spec, machine.SpecChanged{Spec: spec})
+		l.changeSpec(e, spec, machine.SpecChanged{Spec: spec})
 		e.target.Succeed(old)
 		l.log.Info("machine changed in the configuration", "event", "reconfigured", "machine", e, "mac", spec.MAC, "monitor", monitored(spec))
 	}
 }
 
-// retire takes a machine out, with nothing left on its interface, and returns what
-// is known of it.
-func (l *loop) retire(e *entry) machine.Memory {
-	l.tell(e, machine.Stopped{})
+// stopAndRemove releases all claims of a machine and removes it. It returns the machine's
+// memory.
+func (l *loop) stopAndRemove(e *entry) machine.Memory {
+	l.dispatch(e, machine.Stopped{})
 	mem := e.Memory()
 	l.remove(e)
 	return mem
 }
 
-// dismiss is retire for a machine that the configuration does not name, or does
-// not call agentless, any more.
-func (l *loop) dismiss(e *entry, configured bool) {
-	l.retire(e)
+// removeUnconfigured is stopAndRemove for a machine that is no longer in the configuration,
+// or no longer agentless there.
+func (l *loop) removeUnconfigured(e *entry, configured bool) {
+	l.stopAndRemove(e)
 	if e.Spec().Agentless {
-		why := whyForgotten(configured)
+		why := forgetReason(configured)
 		l.log.Info("machine forgotten", "event", "forgotten", "machine", e, "mac", e.Spec().MAC, "reason", why)
-		forgetMemory(l.journal, e.Spec(), why)
+		forgetInJournal(l.journal, e.Spec(), why)
 	}
 }
 
-// whyForgotten is why a machine is forgotten that has never registered, and that the
-// configuration may still name.
-func whyForgotten(configured bool) string {
-	if configured {
-		return noLongerAgentless
-	}
-	return leftConfiguration
-}
-
-// reload takes over a new configuration.
+// reload applies a new configuration.
 func (l *loop) reload(conf *config.Config) error {
 	if err := l.configure(conf.Machines); err != nil {
 		return err
 	}
 	l.conf = conf
 	for _, e := range l.machines.sorted() {
-		l.tell(e, machine.PolicyChanged{Policy: l.policy()})
+		l.dispatch(e, machine.PolicyChanged{Policy: l.policy()})
 		e.hold.SetLimit(conf.Hold.Packets)
 	}
 	for _, n := range l.nics {
-		n.stale = true // which clients may wake, and what does, may have changed
+		n.viewStale = true // the rules for clients and knocks may have changed
 	}
 	l.place()
 	return nil
 }
 
-// Resume takes in the machines that were here before. What happens from now on
-// goes into the journal.
-func (p *Porter) Resume(events eventLog, past journal.Past) {
-	l := p.loop
-	l.journal = events
-	now := time.Now()
-	own, err := lan.HostMACs()
-	if err != nil {
-		l.log.Debug("cannot read the interfaces of this host", "event", "interfaces_unknown", "err", err)
-	}
-	for _, named := range []bool{true, false} { // what has a name that is allowed keeps it
-		for _, mem := range past.Machines {
-			switch {
-			case named != (machine.CheckName(mem.Spec.Name) == nil):
-			case slices.Contains(own, mem.Spec.MAC): // no registration could say so
-				l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
-					"err", "mac: found that of an interface of this host")
-				forgetMemory(l.journal, mem.Spec, "its mac is that of an interface of this host")
-			default:
-				l.resume(mem, past.Until, now)
-			}
-		}
-	}
-	if n := len(past.Machines); n > 0 {
-		l.log.Info("machines from before the restart", "event", "resumed_all", "machines", n, "last_seen", past.Seen)
-	}
-	l.place()
-	for _, e := range l.machines.sorted() {
-		l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
-	}
-}
-
-// resume goes on with one machine's life. Where its addresses can be claimed is
-// judged afterwards: the network may be another, or not be there yet.
-func (l *loop) resume(mem machine.Memory, until, now time.Time) {
-	known := l.machines.byMAC[mem.Spec.MAC]
-	var configured *machine.Spec
-	if known != nil {
-		configured = known.configured
-	}
-	switch {
-	case !mem.Registered.IsZero():
-	case configured == nil || !configured.Agentless:
-		forgetMemory(l.journal, mem.Spec, whyForgotten(configured != nil))
-		return
-	default: // the configuration alone speaks for it
-		mem.Spec = *configured
-	}
-	was := mem.Spec.Name
-	if mem.NameOfEntry && configured != nil {
-		mem.Spec.Name = configured.Name
-	}
-	had, why := mem.Spec.Name, l.machines.salvage(&mem.Spec)
-	if known != nil {
-		l.remove(known)
-	}
-	e := l.insert(machine.Resume(mem, l.policy(), until, now))
-	e.configured = configured
-	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
-		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
-	l.tell(e, e.configuration())
-	switch {
-	case why != "":
-		l.tellName(e, had, why)
-	case had != was:
-		l.tellFollowed(e, was)
-	}
-}
-
-// leftConfiguration is why a machine is forgotten that has never registered.
-const leftConfiguration = "its entry was removed from the configuration"
-
-// noLongerAgentless is why one is forgotten that waits for its registration now.
-const noLongerAgentless = "its entry in the configuration does not say agentless: true any more"
-
-// forgetMemory has the journal forget a machine that the loop does not know.
-func forgetMemory(log eventLog, spec machine.Spec, why string) {
-	log.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
-		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: why}})
+// changeSpec dispatches an event that changes the machine's spec, and updates the registry
+// and the readers' target.
+func (l *loop) changeSpec(e *entry, spec machine.Spec, event machine.Event) {
+	was := e.Spec()
+	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
+	// The old target stays until the event is carried out, because that may release
+	// claims of the old target.
+	l.dispatch(e, event)
+	l.machines.unlist(e, was)
+	l.machines.list(e, e.Spec())
+	e.setTarget()
 }

@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/clocktest"
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -17,7 +18,7 @@ func TestForget(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		x.announced(nas4)
-		x.tell(e, machine.Stopped{})
+		x.dispatch(e, machine.Stopped{})
 		x.forget(e, "test")
 		x.publish()
 		x.wantNames()
@@ -25,7 +26,7 @@ func TestForget(t *testing.T) {
 		if x.answers(nas4) || x.answers(nas6) {
 			t.Error("answered for after it was forgotten")
 		}
-		if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced at %v", owners)
 		}
 		if next := x.timers.Next(); !next.IsZero() {
@@ -35,7 +36,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("%d series of a machine that was forgotten", n)
 		}
 		// A frame that was on its way moves nothing.
-		x.see(fastpath.Sighting{Kind: fastpath.SawFrame, Target: e.target})
+		x.handleSighting(fastpath.Sighting{Kind: fastpath.SawFrame, Target: e.target})
 		// The name and the addresses are free.
 		taken := named(tv(), "nas")
 		taken.Monitor = nas().Monitor
@@ -69,12 +70,12 @@ func TestForgetWatched(t *testing.T) {
 		old := x.machine(nas())
 		x.want(old, machine.Asleep, nas4, nas6)
 		x.announced(nas4)
-		x.tell(old, machine.Stopped{})
+		x.dispatch(old, machine.Stopped{})
 		x.forget(old, "test")
 		x.publish()
 		e := x.machine(nas())
 		x.want(e, machine.Awake)
-		if owners := x.announced(nas4); e == old || !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas4); e == old || !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced at %v", owners)
 		}
 		x.pass(time.Minute)
@@ -126,7 +127,7 @@ func TestFailedWake(t *testing.T) {
 				conf.Wake.Attempts, conf.Wake.Interval, conf.Wake.Keep = 2, time.Second, c.keep
 			}, func(x *fixture) {
 				x.configured(c.configured...)
-				if x.machine(nas()) == nil || !x.machine(nas()).looked() {
+				if x.machine(nas()) == nil || !x.machine(nas()).managed() {
 					x.asleep(nas())
 				}
 				x.pass(time.Minute)
@@ -143,9 +144,9 @@ func TestFailedWake(t *testing.T) {
 func TestFaultClockSetAfterTheStart(t *testing.T) {
 	x := newFixture(t, nil)
 	now := time.Now()
-	past := clocktest.Set(now.Add(-time.Hour), -50*365*24*time.Hour)
+	past := hosttest.Set(now.Add(-time.Hour), -50*365*24*time.Hour)
 	mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: past, Registered: past, LastWake: machine.LastWake{At: past.Add(-time.Minute)}}
-	e := x.insert(machine.Resume(mem, x.policy(), past, past))
+	e := x.insert(machine.Restore(mem, x.policy(), past, past))
 	for e.State() != machine.Asleep {
 		e.Handle(e.Next(), machine.Ticked{})
 	}
@@ -180,6 +181,6 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 		if ago := time.Since(told.Machines[0].Since); (ago - time.Hour).Abs() > 10*time.Second {
 			t.Errorf("the journal says asleep for %v, want an hour", ago)
 		}
-		e.Machine = machine.Resume(told.Machines[0], x.policy(), told.Until, time.Now())
+		e.Machine = machine.Restore(told.Machines[0], x.policy(), told.Until, time.Now())
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -19,7 +20,7 @@ func TestPolicyFollowsTheConfiguration(t *testing.T) {
 		c.Hold.ReadyTimeout, c.Watch.Interval, c.Claim.OverrideOffload = 7, 8, true
 	})
 	want := machine.Policy{ProbeInterval: 1, ProbeMisses: 2, ProbeTimeout: 3, WatchInterval: 8, WakeAttempts: 4, WakeInterval: 5, Keep: true, Holdoff: 6,
-		ReadyTimeout: 7, Porter: x.interfaces.number(), OverrideOffload: true}
+		ReadyTimeout: 7, Porter: x.interfaces.identity(), OverrideOffload: true}
 	if diff := cmp.Diff(want, x.policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}
@@ -147,7 +148,7 @@ func TestReloadOfAMachineThatDoesNotRegister(t *testing.T) {
 		if x.machine(nas()) != e || x.answers(nas6) || !x.answers(nas4) {
 			t.Error("it is another one, or answered for where it has no address any more, or not where it has one")
 		}
-		if owners := x.announced(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas6); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced at %v", owners)
 		}
 		x.pass(2 * time.Second)
@@ -169,9 +170,9 @@ func TestReloadEndsTheWatch(t *testing.T) {
 		want []string
 		why  string
 	}{
-		{"removed", nil, nil, leftConfiguration},
+		{"removed", nil, nil, entryRemoved},
 		{"agentless no more", []machine.Spec{nas()}, []string{"nas"}, noLongerAgentless},
-		{"another has its name", []machine.Spec{named(tv(), "nas")}, []string{"nas"}, leftConfiguration},
+		{"another has its name", []machine.Spec{named(tv(), "nas")}, []string{"nas"}, entryRemoved},
 	} {
 		for _, asleep := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {
@@ -188,7 +189,7 @@ func TestReloadEndsTheWatch(t *testing.T) {
 					if x.answers(nas4) || x.answers(nas6) {
 						t.Error("still answered for")
 					}
-					if owners := x.announced(nas4); asleep && !slices.Equal(owners, []machine.MAC{nasMAC}) {
+					if owners := x.announced(nas4); asleep && !slices.Equal(owners, []ether.MAC{nasMAC}) {
 						t.Errorf("announced at %v", owners)
 					}
 					if last := x.events.last(); last.Forgotten != nasMAC || last.Event.Kind != journal.Forgotten || last.Event.Reason != c.why {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -17,8 +17,8 @@ type waker struct{ *loop }
 
 func (l *loop) waker() waker { return waker{l} }
 
-// sendMagic sends one round of magic packets, and measures how long the knock
-// waited for the first of them.
+// sendMagic sends one round of magic packets, and measures the time from the knock to the
+// first of them.
 func (l waker) sendMagic(e *entry) (failed error) {
 	card, password, path := e.card(), e.Spec().Password, e.wakePath()
 	transports := l.conf.Wake.Transports
@@ -31,25 +31,25 @@ func (l waker) sendMagic(e *entry) (failed error) {
 			if err := o.transmit(frame); err != nil {
 				failed = err
 			}
-			l.measureKnock(e)
+			l.measureLatency(e)
 		}
 	}
 	if path.To.IsValid() {
 		if err := lan.SendDatagram(path.To, lan.MagicPacket(card, password)); err != nil {
 			failed = err
 		}
-		l.measureKnock(e)
+		l.measureLatency(e)
 	}
 	return failed
 }
 
-// wakeMAC sends one round of magic packets for a card that belongs to no machine, on
-// each interface that works.
-func (l waker) wakeMAC(mac machine.MAC, by string) error {
+// wakeMAC sends one round of magic packets for a MAC that no machine has, on each
+// interface that works.
+func (l waker) wakeMAC(mac ether.MAC, by string) error {
 	var failed error
 	var sent []string
 	for _, n := range l.nics {
-		err := n.out()
+		err := n.unavailable()
 		if err == nil {
 			err = n.outlet().sendAll(mac, l.conf.Wake.Transports)
 		}
@@ -69,37 +69,27 @@ func (l waker) wakeMAC(mac machine.MAC, by string) error {
 	return nil
 }
 
-// sendAll sends one round of magic packets.
-func (o outlet) sendAll(card machine.MAC, transports []string) error {
-	for _, frame := range o.magicFrames(card, nil, transports) {
-		if err := o.transmit(frame); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// measureKnock tells how long the knock waited that began the present wake. Only
-// the first call does.
-func (l waker) measureKnock(e *entry) {
+// measureLatency reports the time since the knock that began the present wake. Only the
+// first call of a wake does.
+func (l waker) measureLatency(e *entry) {
 	if e.knockedAt.IsZero() {
 		return
 	}
-	if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
+	if d := time.Since(e.knockedAt); d < time.Minute { // else the wall clock was set meanwhile
 		l.metrics.WakeLatency(d)
 	}
 	e.knockedAt = time.Time{}
 }
 
-// outlets returns where a machine's magic packets go out: on the interface that the
-// configuration names, else where it lives.
+// outlets returns the interfaces for a machine's magic packets: the configured
+// wake_interface, else the machine's own.
 func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 	name := path.Interface
 	if path.Transports != nil && len(path.Transports) == 0 {
-		return nil, nil // it needs none
+		return nil, nil // no transport is configured
 	}
 	if name == "" {
-		nics := l.interfaces.of(e)
+		nics := l.interfaces.nicsOf(e)
 		all := make([]outlet, len(nics))
 		for i, n := range nics {
 			all[i] = n.outlet()
@@ -118,42 +108,15 @@ func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 	return []outlet{o}, nil
 }
 
-// outlet is where magic packets go out on the wire.
-type outlet struct {
-	mac      machine.MAC
-	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
-	transmit func(frame []byte) error
-}
-
 func (n *nic) outlet() outlet {
 	source, _ := n.magicSource()
 	return outlet{mac: n.MAC(), source: source, transmit: n.transmit}
 }
 
-// magicFrames returns one round of magic packets: broadcast first, it needs no
-// switch to remember the port, then unicast, which reaches a Wi-Fi host that
-// missed a group key, then UDP for NICs and relays that know only that.
-func (o outlet) magicFrames(card machine.MAC, password []byte, transports []string) [][]byte {
-	var frames [][]byte
-	for _, transport := range transports {
-		switch transport {
-		case config.TransportEthernet:
-			frames = append(frames,
-				lan.MagicFrame(o.mac, machine.Broadcast, card, password),
-				lan.MagicFrame(o.mac, card, card, password))
-		case config.TransportUDP:
-			if o.source.IsValid() {
-				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, password))
-			}
-		}
-	}
-	return frames
-}
-
-// magicSource returns the address magic datagrams come from, IPv4 if there is
-// one: NICs that look into UDP know it best.
+// magicSource returns the source address of magic datagrams. IPv4 comes first: more NICs
+// recognize it.
 func (n *nic) magicSource() (netip.Addr, bool) {
-	own := n.own()
+	own := n.ownAddresses()
 	for _, ip := range own {
 		if ip.Is4() {
 			return ip, true

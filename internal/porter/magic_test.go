@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -25,18 +26,18 @@ func TestMagicFrames(t *testing.T) {
 		self := x.n.MAC()
 		for _, c := range []struct {
 			transports []string
-			want       []machine.MAC // destinations
+			want       []ether.MAC // destinations
 		}{
-			{[]string{config.TransportEthernet}, []machine.MAC{machine.Broadcast, nasMAC}},
-			{[]string{config.TransportUDP}, []machine.MAC{machine.Broadcast}},
-			{[]string{config.TransportEthernet, config.TransportUDP}, []machine.MAC{machine.Broadcast, nasMAC, machine.Broadcast}},
+			{[]string{config.TransportEthernet}, []ether.MAC{ether.Broadcast, nasMAC}},
+			{[]string{config.TransportUDP}, []ether.MAC{ether.Broadcast}},
+			{[]string{config.TransportEthernet, config.TransportUDP}, []ether.MAC{ether.Broadcast, nasMAC, ether.Broadcast}},
 		} {
-			var got []machine.MAC
+			var got []ether.MAC
 			for _, f := range x.n.outlet().magicFrames(nasMAC, spec.Password, c.transports) {
 				p := parsed(f, nil)
 				got = append(got, p.Dst)
 				if p.Src != self || !strings.HasSuffix(string(f), string(lan.MagicPacket(nasMAC, spec.Password))) {
-					t.Errorf("%v: a frame from %v of %d octets", c.transports, p.Src, len(f))
+					t.Errorf("%v: a frame from %v of %d bytes", c.transports, p.Src, len(f))
 				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -64,7 +65,7 @@ func TestMagicWithoutAPlace(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.again()
 		x.configured(nas())
-		x.tell(x.machine(nas()), machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		for _, n := range x.nics {
 			if x.count(func(s *sentFrame) bool { return s.on == n && s.Dst == nasMAC }) != 1 {
 				t.Error("an interface was left out")
@@ -80,14 +81,14 @@ func TestMagicComesFirst(t *testing.T) {
 		x.pass(10 * time.Second)
 		x.forgetSent()
 		x.hear(syn(nas4, 22))
-		if first := x.sent[0]; first.Dst != machine.Broadcast || first.Kind == lan.ARPRequest {
+		if first := x.sent[0]; first.Dst != ether.Broadcast || first.Kind == lan.ARPRequest {
 			t.Errorf("the first frame is a %v to %v", first.Kind, first.Dst)
 		}
 	})
 }
 
 // setLink changes the host's interface.
-func (x *fixture) setLink(up bool, mtu uint32) {
+func setLink(x *fixture, up bool, mtu uint32) {
 	x.Helper()
 	if err := errors.Join(x.host.SetLink(lab.Interface, up), x.host.SetMTU(lab.Interface, mtu)); err != nil {
 		x.Fatal(err)
@@ -107,7 +108,7 @@ func TestFaultSend(t *testing.T) {
 				e := x.asleep(tv())
 				x.pass(10 * time.Second)
 				x.n.transmit = x.n.Send
-				x.setLink(c.up, c.mtu)
+				setLink(x, c.up, c.mtu)
 				x.hear(syn(tv4, 80))
 				x.pass(x.conf.Wake.Interval)
 				for attempt := 1; attempt <= 2; attempt++ {
@@ -119,7 +120,7 @@ func TestFaultSend(t *testing.T) {
 				if x.logged(c.fault.Error()) == 0 {
 					t.Errorf("the log lacks %q:\n%s", c.fault, &x.output)
 				}
-				x.setLink(true, 1500)
+				setLink(x, true, 1500)
 				x.pass(x.conf.Wake.Interval)
 				if x.logged(`msg="magic packet sent" event=magic machine=tv attempt=3`) != 1 {
 					t.Errorf("the log:\n%s", &x.output)

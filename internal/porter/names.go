@@ -4,17 +4,21 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
-// A name is a label: that another machine has it is no reason to leave a machine
-// unclaimed. It gets another name, and an event says so.
+// naming is the part of the loop that gives machines their names.
+type naming struct{ *loop }
 
-// reserved returns the names that the configuration gives, and to which machine.
-func (r *registry) reserved() map[string]machine.MAC {
-	names := make(map[string]machine.MAC)
+// A name is only a label. A machine whose name is taken is accepted with another name, and
+// an event reports that.
+
+// configuredNames returns the names in the configuration and the MACs of their machines.
+func (r *registry) configuredNames() map[string]ether.MAC {
+	names := make(map[string]ether.MAC)
 	for mac, e := range r.byMAC {
 		if e.configured != nil {
 			names[e.configured.Name] = mac
@@ -23,16 +27,16 @@ func (r *registry) reserved() map[string]machine.MAC {
 	return names
 }
 
-// label gives spec the name that its machine gets, and returns why that is not the one
-// it has in spec, or nothing. The name of a machine that is gone is free.
-func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[string]machine.MAC) (why string) {
-	owner := func(name string) (machine.MAC, bool) {
+// assignName sets spec.Name to a free name. It returns why that is not the name that spec
+// had, or "". The name of the machine with the MAC gone is free.
+func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[string]ether.MAC) (why string) {
+	owner := func(name string) (ether.MAC, bool) {
 		if mac, ok := reserved[name]; ok && mac != spec.MAC {
 			return mac, true
 		}
 		e := r.named[name]
 		if e == nil || e.Spec().MAC == spec.MAC || e.Spec().MAC == gone {
-			return machine.MAC{}, false
+			return ether.MAC{}, false
 		}
 		return e.Spec().MAC, true
 	}
@@ -52,7 +56,7 @@ func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[stri
 	}
 	if e := r.byMAC[spec.MAC]; e != nil && machine.NumberOf(e.name(), wanted) > 0 {
 		if _, taken := owner(e.name()); !taken {
-			spec.Name = e.name() // it has one of these already: it keeps its series
+			spec.Name = e.name() // it has a numbered form already, and keeps its metric series
 			return why
 		}
 	}
@@ -63,20 +67,20 @@ func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[stri
 	return why
 }
 
-// salvage gives spec, which is from before a restart, a name that is allowed and free,
-// and returns why that is another one, or nothing.
-func (r *registry) salvage(spec *machine.Spec) (why string) {
+// restoreName gives spec, which is from the journal, a valid and free name. It returns why
+// that is another one, or "".
+func (r *registry) restoreName(spec *machine.Spec) (why string) {
 	had := spec.Name
-	spec.Name = machine.Salvage(had, spec.MAC)
-	why = r.label(spec, machine.MAC{}, r.reserved())
+	spec.Name = machine.CleanName(had, spec.MAC)
+	why = r.assignName(spec, ether.MAC{}, r.configuredNames())
 	if why == "" && spec.Name != had {
-		why = fmt.Sprintf("the name %q is not allowed any more", had)
+		why = fmt.Sprintf("the name %q is no longer valid", had)
 	}
 	return why
 }
 
-// relist has a machine known by another name.
-func (l *loop) relist(e *entry, was, name string) {
+// changeName changes a machine's name in the registry and the metrics.
+func (l naming) changeName(e *entry, was, name string) {
 	delete(l.machines.named, was)
 	l.machines.named[name] = e
 	l.metrics.RemoveMachine(was)
@@ -84,35 +88,35 @@ func (l *loop) relist(e *entry, was, name string) {
 }
 
 // rename gives a machine another name than it has.
-func (l *loop) rename(e *entry, name, why string) {
+func (l naming) rename(e *entry, name, why string) {
 	was := e.name()
-	l.relist(e, was, name)
-	l.tell(e, machine.Renamed{Name: name})
-	l.tellName(e, was, why)
+	l.changeName(e, was, name)
+	l.dispatch(e, machine.Renamed{Name: name})
+	l.reportName(e, was, why)
 }
 
-// tellName tells that a machine has another name than it wanted.
-func (l *loop) tellName(e *entry, wanted, why string) {
-	l.log.Warn("machine has another name than it wanted", "event", "renamed", "machine", e, "mac", e.Spec().MAC, "wanted", wanted, "reason", why)
+// reportName logs and records that a machine got another name than it requested.
+func (l naming) reportName(e *entry, wanted, why string) {
+	l.log.Warn("machine renamed, its requested name is not available", "event", "renamed", "machine", e, "mac", e.Spec().MAC, "wanted", wanted, "reason", why)
 	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}}
 	e.remember(&r, true)
 	l.journal.Append(r)
 }
 
-// makeWay renames the machines that registered with a name that the configuration gives
-// to another one.
-func (l *loop) makeWay(given map[string]machine.MAC) {
+// freeNames renames registered machines whose name the configuration gives to another
+// machine.
+func (l naming) freeNames(given map[string]ether.MAC) {
 	for _, e := range l.machines.sorted() {
 		spec := e.Spec()
-		if why := l.machines.label(&spec, machine.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
+		if why := l.machines.assignName(&spec, ether.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
 			l.rename(e, spec.Name, why)
 		}
 	}
 }
 
-// renamedEntries returns the machines that registered, have the name of their entry, and
-// whose entry has another name now.
-func (l *loop) renamedEntries(said map[machine.MAC]machine.Spec) (follow []*entry) {
+// renamedEntries returns the registered machines that have the name of their entry in the
+// configuration, if that entry has a new name.
+func (l naming) renamedEntries(said map[ether.MAC]machine.Spec) (follow []*entry) {
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
 		if known && e.HasRegistered() && e.configured != nil && e.configured.Name == e.name() && spec.Name != e.name() {
@@ -122,18 +126,18 @@ func (l *loop) renamedEntries(said map[machine.MAC]machine.Spec) (follow []*entr
 	return follow
 }
 
-// followEntries gives machines the names of their entries, which are free by now.
-func (l *loop) followEntries(all []*entry) {
+// followEntries gives machines the new names of their entries. The names are free by now.
+func (l naming) followEntries(all []*entry) {
 	for _, e := range all {
 		was, name := e.name(), e.configured.Name
-		l.relist(e, was, name)
-		l.tell(e, machine.Renamed{Name: name})
-		l.tellFollowed(e, was)
+		l.changeName(e, was, name)
+		l.dispatch(e, machine.Renamed{Name: name})
+		l.reportEntryName(e, was)
 	}
 }
 
-// tellFollowed tells that a machine got the new name of its entry.
-func (l *loop) tellFollowed(e *entry, was string) {
+// reportEntryName logs and records that a machine got the new name of its entry.
+func (l naming) reportEntryName(e *entry, was string) {
 	l.log.Info("machine renamed as its entry in the configuration", "event", "renamed_entry", "machine", e, "mac", e.Spec().MAC, "before", was)
 	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, By: was}}
 	e.remember(&r, true)

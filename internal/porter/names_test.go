@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -19,7 +20,7 @@ func (x *fixture) wantRenamed(spec machine.Spec, name, why string) {
 	if e == nil || e.name() != name || x.machines.named[name] != e || x.series("nightporter_machine_boot_duration_seconds", name) != 1 {
 		x.Fatalf("%s is called %v, want %s", spec.MAC, e, name)
 	}
-	told := x.renamings()
+	told := renamings(x)
 	if len(told) == 0 {
 		x.Fatalf("no event tells that %s is called %s", spec.MAC, name)
 	}
@@ -36,7 +37,7 @@ func (x *fixture) wantRenamed(spec machine.Spec, name, why string) {
 	}
 }
 
-func (x *fixture) renamings() []journal.Record {
+func renamings(x *fixture) []journal.Record {
 	return slices.DeleteFunc(slices.Clone(x.events.records), func(r journal.Record) bool { return r.Event.Kind != journal.Renamed })
 }
 
@@ -49,7 +50,7 @@ func TestAttackTakenName(t *testing.T) {
 		x.asleep(nas())
 		x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
 		x.asleep(nas()) // the next evening
-		if n := len(x.renamings()); n != 1 {
+		if n := len(renamings(x)); n != 1 {
 			t.Errorf("told %d times", n)
 		}
 		x.wantNames("nas", "nas-2")
@@ -68,7 +69,7 @@ func TestAttackTakenName(t *testing.T) {
 		x.register(named(tv(), strings.ReplaceAll(nasMAC.String(), ":", "-")))
 		x.wantRenamed(tv(), tvMAC.String(), `the name "`+strings.ReplaceAll(nasMAC.String(), ":", "-")+`" is the MAC address of another machine`)
 		x.register(named(tv(), nasMAC.String()))
-		if n := len(x.renamings()); n != 1 {
+		if n := len(renamings(x)); n != 1 {
 			t.Errorf("told %d times", n)
 		}
 		x.asleep(named(nas(), nasMAC.String())) // as a client that tells no name
@@ -100,8 +101,8 @@ func TestRenamedWhileItWakes(t *testing.T) {
 		held := e.shown(time.Now()).Packets
 		x.configured(named(tv(), "nas"))
 		x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
-		if told := x.renamings(); strings.Contains(told[len(told)-1].Event.Reason, "nightporter forget") {
-			t.Error("it is told to forget a machine that the configuration names")
+		if told := renamings(x); strings.Contains(told[len(told)-1].Event.Reason, "nightporter forget") {
+			t.Error("the remedy is to forget a machine that the configuration names")
 		}
 		x.want(e, machine.Waking, nas4, nas6)
 		if now := e.shown(time.Now()).Packets; now != held {
@@ -119,18 +120,18 @@ func TestLabels(t *testing.T) {
 	const count = 2000
 	began := time.Now()
 	for i := range count {
-		spec := machine.Spec{Name: "nas", MAC: machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}
-		x.machines.label(&spec, machine.MAC{}, nil)
+		spec := machine.Spec{Name: "nas", MAC: ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}
+		x.machines.assignName(&spec, ether.MAC{}, nil)
 		x.insert(machine.New(spec, x.policy(), began))
 	}
 	if took := time.Since(began); len(x.machines.named) != count || took > 20*time.Second {
 		t.Errorf("%d names after %v", len(x.machines.named), took)
 	}
 	spec := machine.Spec{Name: "nas", MAC: tvMAC}
-	if why := x.machines.label(&spec, machine.MAC{2, 1}, nil); spec.Name != "nas" || why != "" {
+	if why := x.machines.assignName(&spec, ether.MAC{2, 1}, nil); spec.Name != "nas" || why != "" {
 		t.Errorf("the name of a machine that is gone is not free: %q, %s", spec.Name, why)
 	}
-	if x.machines.label(&spec, machine.MAC{2, 1}, map[string]machine.MAC{"nas": nasMAC}); spec.Name != "nas-2001" {
+	if x.machines.assignName(&spec, ether.MAC{2, 1}, map[string]ether.MAC{"nas": nasMAC}); spec.Name != "nas-2001" {
 		t.Errorf("a name of the configuration becomes %q", spec.Name)
 	}
 }
@@ -143,14 +144,14 @@ func TestResumeWithNamesOfBefore(t *testing.T) {
 		x.resumes(nil, memory(named(tv(), "nas\u3164"), machine.Asleep), memory(nas(), machine.Asleep), memory(stranger, machine.Asleep))
 		x.wantNames(strangerMAC.String(), "nas", "nas-2")
 		x.wantRenamed(tv(), "nas-2", `the name "nas" belongs to `+nasMAC.String()+" already")
-		if told := x.renamings(); len(told) != 2 || told[0].Event.MAC != strangerMAC || told[0].Event.Reason != `the name "`+nasMAC.String()+`" is the MAC address of another machine` {
+		if told := renamings(x); len(told) != 2 || told[0].Event.MAC != strangerMAC || told[0].Event.Reason != `the name "`+nasMAC.String()+`" is the MAC address of another machine` {
 			t.Errorf("told %+v", told)
 		}
 		x.pass(time.Second)
 		x.want(x.machine(tv()), machine.Asleep, tv4)
 		x.events.records = nil
 		x.resumes(nil, memory(named(tv(), "nаs"), machine.Asleep))
-		x.wantRenamed(tv(), tvMAC.String(), `the name "nаs" is not allowed any more`)
+		x.wantRenamed(tv(), tvMAC.String(), `the name "nаs" is no longer valid`)
 	})
 }
 
@@ -159,11 +160,11 @@ func TestRenamesItself(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.admitted(request(nas()), x.n)
 		x.admitted(request(nas()), x.n)
-		if told := x.renamings(); len(told) != 0 {
+		if told := renamings(x); len(told) != 0 {
 			t.Fatalf("told %+v", told)
 		}
 		x.admitted(request(named(nas(), "vm")), x.n)
-		told := x.renamings()
+		told := renamings(x)
 		if len(told) != 1 || told[0].Event.Machine != "vm" || told[0].Event.By != "nas" || told[0].Event.Reason != "" {
 			t.Errorf("told %+v", told)
 		}
@@ -181,7 +182,7 @@ func TestRenamedEntry(t *testing.T) {
 		x.configured(named(nas(), "tower"), named(tv(), "display"))
 		x.wantNames("tower", tv().Name)
 		x.want(e, machine.Asleep, nas4, nas6)
-		told := x.renamings()
+		told := renamings(x)
 		if last := told[len(told)-1]; last.Event.Machine != "tower" || last.Event.By != "nas" || last.Memory == nil || last.Memory.Spec.Name != "tower" {
 			t.Errorf("told %+v", last)
 		}
@@ -205,14 +206,14 @@ func TestRenamedEntryAtARestart(t *testing.T) {
 	for _, ofEntry := range []bool{true, false} {
 		withLoop(t, nil, func(x *fixture) {
 			mem := memory(nas(), machine.Asleep)
-			mem.NameOfEntry = ofEntry
+			mem.NameConfigured = ofEntry
 			x.resumes([]machine.Spec{named(nas(), "tower")}, mem)
 			if !ofEntry {
 				x.wantNames("nas")
 				return
 			}
 			x.wantNames("tower")
-			if told := x.renamings(); len(told) != 1 || told[0].Event.By != "nas" || told[0].Memory == nil || !told[0].Memory.NameOfEntry {
+			if told := renamings(x); len(told) != 1 || told[0].Event.By != "nas" || told[0].Memory == nil || !told[0].Memory.NameConfigured {
 				t.Errorf("told %+v", told)
 			}
 			x.pass(time.Second)
@@ -222,11 +223,11 @@ func TestRenamedEntryAtARestart(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(nas(), named(tv(), "screen"))
 		x.asleep(nas())
-		if !x.events.last().Memory.NameOfEntry {
+		if !x.events.last().Memory.NameConfigured {
 			t.Error("the journal does not know that the name is that of the entry")
 		}
 		x.asleep(tv())
-		if x.events.last().Memory.NameOfEntry {
+		if x.events.last().Memory.NameConfigured {
 			t.Error("the journal takes the machine's own name for that of the entry")
 		}
 	})

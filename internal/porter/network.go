@@ -10,18 +10,21 @@ import (
 	"nightporter/internal/machine"
 )
 
+// linkKeeper is the part of the loop that follows the state of the interfaces.
+type linkKeeper struct{ *loop }
+
 const (
-	// lookAgain is when an interface that cannot be worked on is looked at, should
-	// the kernel's news of it not be enough.
-	lookAgain = time.Second
+	// inspectPause is the pause between two inspections of an unavailable interface, in
+	// case the kernel's notifications are not enough.
+	inspectPause = time.Second
 
-	// longOutage is what a machine takes at least to start unnoticed: after as
-	// long each is asked before its claim is announced anew.
-	longOutage = time.Second
+	// minUnnoticedStart is the shortest outage in which a machine may have started
+	// unnoticed. After one, each machine is probed before its claim is announced again.
+	minUnnoticedStart = time.Second
 
-	// switchPause is how long a switch may keep a port to itself whose link came up
-	// (IEEE 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). Nothing
-	// can be heard by then.
+	// switchPause is how long a switch may block a port after its link came up (IEEE
+	// 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). No frame arrives
+	// meanwhile.
 	switchPause = 30 * time.Second
 
 	// reprobeTimeout is how long a machine has to answer before its claim is
@@ -29,73 +32,73 @@ const (
 	reprobeTimeout = 300 * time.Millisecond
 )
 
-// changed takes the kernel's news.
-func (l *loop) changed(c lan.Changes) {
-	l.drain()        // a machine that has spoken is not to be announced for
-	l.asides.close() // one of them may be another now
+// linksChanged handles the kernel's notifications.
+func (l linkKeeper) linksChanged(c lan.Changes) {
+	l.drain()        // a machine whose frame is queued must not be announced
+	l.asides.close() // a name may belong to another interface now
 	for _, n := range l.nics {
-		// One that is not there comes back with another index.
-		if news, told := c.To(n.Index()); told || n.out() != nil {
+		// A removed interface comes back with another index.
+		if news, told := c.To(n.Index()); told || n.unavailable() != nil {
 			l.inspect(n, news)
 		}
 	}
 	l.place()
 }
 
-// failed looks which readers have ended.
-func (l *loop) failed() {
+// readersFailed handles readers that have ended with an error.
+func (l linkKeeper) readersFailed() {
 	for _, n := range l.nics {
 		select {
 		case err := <-n.failed:
 			l.log.Debug("a reader has ended", "event", "reader_ended", "interface", n.name, "err", err)
-			// Most often because the interface is gone, which the kernel tells of
-			// too. Otherwise the sockets are opened anew, after a pause: a reader
-			// that fails again and again is not to keep us busy.
-			n.lose(time.Now(), "cannot be read: "+err.Error())
+			// Most often the interface was removed, and the kernel notifies of that too.
+			// Otherwise the sockets are opened anew after inspectPause, so that a reader
+			// that always fails does not keep the loop busy.
+			n.setUnavailable(time.Now(), "cannot be read: "+err.Error())
 			n.Close()
 		default:
 		}
 	}
 }
 
-// inspect looks at an interface and does what its state asks for.
-func (l *loop) inspect(n *nic, news lan.Change) {
+// inspect reads the state of an interface and acts on changes.
+func (l linkKeeper) inspect(n *nic, news lan.Change) {
 	now := time.Now()
-	news.LinkLost = news.LinkLost || n.missed.LinkLost
-	news.AddrLost = news.AddrLost || n.missed.AddrLost
-	n.again = time.Time{}
+	news.LinkLost = news.LinkLost || n.pendingChange.LinkLost
+	news.AddrLost = news.AddrLost || n.pendingChange.AddrLost
+	n.inspectAt = time.Time{}
 	if n.unnamed.Load() {
 		if err := l.interfaces.reopen(n); err != nil {
-			n.lose(now, unopened(err))
+			n.setUnavailable(now, openFault(err))
 			return
 		}
 	}
 	is, err := n.observe()
 	if err != nil {
-		l.log.Debug("cannot look at an interface", "event", "interface_unknown", "interface", n.name, "err", err)
-		n.again, n.missed = now.Add(lookAgain), news
+		l.log.Debug("cannot read the state of an interface", "event", "interface_unknown", "interface", n.name, "err", err)
+		n.inspectAt, n.pendingChange = now.Add(inspectPause), news
 		return
 	}
-	n.missed = lan.Change{}
-	c := lan.Diff(is, n.opened(), n.known, news, n.out() != nil)
+	n.pendingChange = lan.Change{}
+	c := lan.Diff(is, n.opened(), n.applied, news, n.unavailable() != nil)
 	if c.Reopen {
 		if err := l.interfaces.reopen(n); err != nil {
 			c.Fault = "cannot be opened: " + err.Error()
 		}
 	}
 	if is.Status.Index == 0 && n.link.Load() == nil {
-		c.Fault = "is not there (there are: " + lan.InterfaceNames() + "): it is waited for; to watch another one, change interfaces and restart"
+		c.Fault = "does not exist (existing: " + lan.InterfaceNames() + "): nightporter waits for it; to use another one, change interfaces and restart"
 	}
 	if c.Fault != "" {
-		n.lose(now, c.Fault)
+		n.setUnavailable(now, c.Fault)
 		return
 	}
 	if c.Readdress {
 		l.log.Info("this host's addresses have changed", "event", "readdressed", "interface", n.name, "addresses", texts(is.Network.Prefixes))
 	}
-	n.stale = n.stale || c.Readdress // the filter knows our own addresses
-	l.regain(n, now, c, !reflect.DeepEqual(n.known, is.Network))
-	n.known = is.Network
+	n.viewStale = n.viewStale || c.Readdress // the filter knows our own addresses
+	l.restoreNIC(n, now, c, !reflect.DeepEqual(n.applied, is.Network))
+	n.applied = is.Network
 	l.works()
 }
 
@@ -107,78 +110,62 @@ func texts(prefixes []netip.Prefix) string {
 	return strings.Join(all, " ")
 }
 
-// regain puts back what an interface that works may have lost.
-func (l *loop) regain(n *nic, now time.Time, c lan.Course, moved bool) {
+// restoreNIC restores what an interface may have lost.
+func (l linkKeeper) restoreNIC(n *nic, now time.Time, c lan.Update, moved bool) {
 	var outage time.Duration
-	wasOut := n.trouble.Swap(nil) != nil
+	wasOut := n.fault.Swap(nil) != nil
 	if wasOut {
 		outage = now.Sub(n.outSince)
 		l.log.Info("interface available again", "event", "interface_back", "interface", n.name, "after", round(outage))
-		n.stale = true
+		n.viewStale = true
 	}
 	if moved || wasOut {
 		l.place()
 	}
 	if wasOut {
-		l.deafened(n, now)
+		l.noteMissedFrames(n, now)
 	}
-	l.publish() // a client that hears of a claim may knock at once
+	l.publish() // a client that receives an announcement may knock at once
 	if c.Restore {
 		l.kernel.restore(n, l.machines.on(n))
 	}
 	if c.Announce {
-		n.restate = now
-		if outage >= longOutage {
-			n.restate = now.Add(reprobeTimeout)
+		n.reannounceAt = now
+		if outage >= minUnnoticedStart {
+			n.reannounceAt = now.Add(reprobeTimeout)
 		}
 	}
 }
 
-// deafened has the machines of an interface know that nothing was heard for a while.
-func (l *loop) deafened(n *nic, now time.Time) {
+// noteMissedFrames tells the machines of an interface that frames may have been missed.
+func (l linkKeeper) noteMissedFrames(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
-		l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 
-// tickNIC does what is due about the interface itself.
-func (l *loop) tickNIC(now time.Time, n *nic) {
-	if !n.again.IsZero() && !now.Before(n.again) {
-		l.inspect(n, n.missed)
+// tickNIC runs the timers of an interface.
+func (l linkKeeper) tickNIC(now time.Time, n *nic) {
+	if !n.inspectAt.IsZero() && !now.Before(n.inspectAt) {
+		l.inspect(n, n.pendingChange)
 	}
-	if !n.restate.IsZero() && !now.Before(n.restate) {
+	if !n.reannounceAt.IsZero() && !now.Before(n.reannounceAt) {
 		n.announceAnew(now, l.machines.on(n))
 	}
 	n.learnRouters(now)
 }
 
-// lose notes that nothing can be done on the interface. Its machines stay as they
-// are: that they cannot be heard says nothing about them.
-func (n *nic) lose(now time.Time, fault string) {
-	n.restate = time.Time{}
-	n.again = now.Add(lookAgain)
-	is := n.fault(fault)
-	was := n.trouble.Swap(&is)
-	switch {
-	case was == nil:
-		n.outSince = now
-		n.log.Warn("interface unavailable, its machines cannot be monitored or woken", "event", "interface_out", "reason", is.Error())
-	case (*was).Error() != is.Error():
-		n.log.Debug("interface still unavailable", "event", "interface_out", "reason", is.Error())
-	}
-}
-
-// announceAnew announces what is claimed on n once more: switches and clients may
-// have forgotten it, or know it with a MAC that we no longer have. Nothing is
-// announced for machines that wake, for they may be testing their addresses; the
-// clients of one that arrives are pinned by unicast.
+// announceAnew announces the claimed addresses of n again: switches and clients may have
+// dropped their entries, or have an old MAC of ours. Addresses of waking machines are not
+// announced, because the machine may be testing them. Clients of an arriving machine are
+// pinned by unicast.
 func (n *nic) announceAnew(now time.Time, machines []*entry) {
-	n.restate = time.Time{}
+	n.reannounceAt = time.Time{}
 	claims := 0
 	for _, e := range machines {
 		switch {
 		case e.State() == machine.Arriving:
-			e.pin()
+			pinner{e}.pin()
 		case e.State() == machine.Asleep:
 			for _, ip := range e.Answered() {
 				n.announcer.Announce(now, ip, n.MAC())
@@ -186,5 +173,19 @@ func (n *nic) announceAnew(now time.Time, machines []*entry) {
 			}
 		}
 	}
-	n.log.Info("claims announced anew", "event", "announced", "addresses", claims)
+	n.log.Info("claims announced again", "event", "announced", "addresses", claims)
+}
+
+// learnRouters updates the known MACs of the gateways, once in routersInterval.
+func (n *nic) learnRouters(now time.Time) {
+	if now.Before(n.routersAt) || n.unavailable() != nil {
+		return
+	}
+	n.routersAt = now.Add(routersInterval)
+	neighbors, err := lan.KnownNeighbors(n.Index())
+	if err != nil {
+		n.log.Debug("cannot read the neighbor table", "event", "neighbors_unknown", "err", err)
+		return
+	}
+	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.NeighborMACs())
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
@@ -18,10 +19,10 @@ import (
 // outage has the interface be out for a while, and back.
 func (x *fixture) outage(d time.Duration) {
 	x.Helper()
-	x.n.lose(time.Now(), "has no carrier")
-	x.n.again = time.Time{} // the test says when it is back
+	x.n.setUnavailable(time.Now(), "has no carrier")
+	x.n.inspectAt = time.Time{} // the test says when it is back
 	x.pass(d)
-	x.inspect(x.n, lan.Change{})
+	linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 	x.turn()
 }
 
@@ -39,7 +40,7 @@ func TestClaimsAnnouncedAnew(t *testing.T) {
 				x.outage(c.outage)
 				back := time.Now()
 				x.pass(c.after)
-				if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{x.n.MAC()}) {
+				if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{x.n.MAC()}) {
 					t.Errorf("announced at %v %v after the outage, want once", owners, time.Since(back))
 				}
 				x.pass(7*time.Second - time.Millisecond)
@@ -104,8 +105,8 @@ func TestReadyTellsTheTruth(t *testing.T) {
 			t.Errorf("not ready: %v", err)
 		}
 		other := x.again()
-		x.n.lose(time.Now(), "has no carrier")
-		other.lose(time.Now(), "is down")
+		x.n.setUnavailable(time.Now(), "has no carrier")
+		other.setUnavailable(time.Now(), "is down")
 		if err := x.porter.Ready(); err == nil || err.Error() != "interface eth0 has no carrier; interface eth0 is down" {
 			t.Errorf("ready: %v", err)
 		}
@@ -113,7 +114,7 @@ func TestReadyTellsTheTruth(t *testing.T) {
 		if _, err := x.n.readNetView(); err == nil || !strings.Contains(err.Error(), "has no carrier") {
 			t.Errorf("readNetView: %v", err)
 		}
-		x.inspect(x.n, lan.Change{})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 		if err := x.porter.Ready(); err == nil || err.Error() != "interface eth0 is down" {
 			t.Errorf("ready: %v", err)
 		}
@@ -130,19 +131,19 @@ func TestFaultObserve(t *testing.T) {
 				x.pass(10 * time.Second)
 				x.announced(nas4)
 				looks := 0
-				x.n.observe = func() (lan.Outlook, error) { looks++; return lan.Outlook{}, fault }
-				x.inspect(x.n, lan.Change{LinkLost: true})
+				x.n.observe = func() (lan.Observation, error) { looks++; return lan.Observation{}, fault }
+				linkKeeper{x.loop}.inspect(x.n, lan.Change{LinkLost: true})
 				x.pass(10 * time.Second)
 				if looks != 11 {
 					t.Errorf("looked %d times in 10 s, want once a second", looks)
 				}
 				x.want(e, machine.Asleep, nas4, nas6)
-				if owners := x.announced(nas4); owners != nil || x.n.out() != nil {
-					t.Errorf("announced at %v, interface out: %v", owners, x.n.out())
+				if owners := x.announced(nas4); owners != nil || x.n.unavailable() != nil {
+					t.Errorf("announced at %v, interface out: %v", owners, x.n.unavailable())
 				}
 				x.n.observe = x.n.observeKernel
-				x.pass(lookAgain)
-				if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{x.n.MAC()}) {
+				x.pass(inspectPause)
+				if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{x.n.MAC()}) {
 					t.Errorf("announced at %v when it could be looked at, want once", owners)
 				}
 			})
@@ -160,19 +161,19 @@ func TestInterfaceMadeAnew(t *testing.T) {
 		if err := x.host.RemoveLink(lab.Interface); err != nil {
 			t.Fatal(err)
 		}
-		x.changed(lan.Changes{Everything: true})
-		if err := x.n.out(); err == nil || !strings.Contains(err.Error(), "is gone") {
+		linkKeeper{x.loop}.linksChanged(lan.Changes{Everything: true})
+		if err := x.n.unavailable(); err == nil || !strings.Contains(err.Error(), "is gone") {
 			t.Errorf("out: %v", err)
 		}
 		x.want(e, machine.Asleep, nas4, nas6)
 		if err := network.RestoreLink(x.host); err != nil {
 			t.Fatal(err)
 		}
-		x.changed(lan.Changes{Everything: true})
+		linkKeeper{x.loop}.linksChanged(lan.Changes{Everything: true})
 		x.turn()
 		x.pass(5 * time.Second)
-		if second := x.n.link.Load(); second == first || x.n.out() != nil {
-			t.Errorf("out: %v", x.n.out())
+		if second := x.n.link.Load(); second == first || x.n.unavailable() != nil {
+			t.Errorf("out: %v", x.n.unavailable())
 		} else if err := second.LeaveSolicitedNode(nas6); err != nil {
 			t.Error(err)
 		}
@@ -186,7 +187,7 @@ func TestReaderFails(t *testing.T) {
 	network := labtest.New(t)
 	host := network.Porter()
 	p := started(t, host, func(c *config.Config) { c.Interfaces = []string{lab.Interface} })
-	cutOff := slices.Concat(machine.Broadcast[:], clientMAC[:], []byte{8, 6})
+	cutOff := slices.Concat(ether.Broadcast[:], clientMAC[:], []byte{8, 6})
 	counted := func(want uint64) {
 		t.Helper()
 		if err := network.Client().SendFrame(cutOff); err != nil {
@@ -199,7 +200,7 @@ func TestReaderFails(t *testing.T) {
 	first, drops := n.link.Load(), p.Drops()[lab.Interface]
 	if err := p.inLoop(context.Background(), func() {
 		n.failed <- errors.New("out of sorts")
-		p.loop.kick()
+		p.loop.reportReaderFailure()
 	}); err != nil {
 		t.Fatal(err)
 	}

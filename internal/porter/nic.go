@@ -1,7 +1,6 @@
 package porter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,72 +14,56 @@ import (
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
-	"nightporter/internal/due"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
+	"nightporter/internal/timerqueue"
 )
 
-// nic is one interface that the porter works on, known by its name. It stays when
-// the interface goes and comes again; what is open on it is its link.
+// nic is one configured interface, identified by its name. It stays when the kernel's
+// interface is removed and created again; its link is replaced then. The fields in the
+// second group belong to the loop.
 type nic struct {
 	name    string
-	unnamed atomic.Bool // it is that of the default route, and there was none so far
-	local   bool        // our own host's programs may wake
+	unnamed atomic.Bool // it is that of the default route, and there is no such route so far
+	local   bool        // programs of our own host may wake machines
 	log     *slog.Logger
-	link    atomic.Pointer[lan.Link]    // nil until the interface was there once
-	network atomic.Pointer[lan.Network] // as the kernel had it last
+	link    atomic.Pointer[lan.Link]    // nil until the interface was opened once
+	network atomic.Pointer[lan.Network] // as last read from the kernel
 	reader  *fastpath.Reader
 	routers routers
 
-	reading sync.Mutex            // of network, one at a time: what is older must not win
-	trouble atomic.Pointer[error] // why there is no work to be done on it; nil: there is
+	networkMutex sync.Mutex            // held while network is read, so that an older read does not overwrite a newer one
+	fault        atomic.Pointer[error] // why it is unavailable; nil: it works
 
-	// The loop's own.
-	failed      chan error // why readers of the link ended by themselves
-	announcer   claim.Announcer
-	binder      *claim.Binder
-	corrections corrections
-	pins        due.Queue[*entry] // rounds of machines that arrive
-	tells       *rate.Limiter     // of neighbors, one by one
-	stale       bool              // the readers' view has to be made anew
-	stuck       bool              // the kernel filter could not be set, and the log says so
-	refused     bool              // so could claimed addresses, in bind mode
-	lostBefore  uint64            // sightings known to be lost
-	probes      uint16            // counts our probes of services
-	known       lan.Network       // what was acted upon last
-	outSince    time.Time         // when the trouble began
-	again       time.Time         // when to look at the interface unasked; zero: no need
-	missed      lan.Change        // what was not acted upon when it could not be looked at
-	restate     time.Time         // when to announce the claims anew; zero: no need
-	routed      time.Time         // when to look where the gateways are
+	// Only for the loop.
+	failed        chan error // errors of readers that ended
+	announcer     claim.Announcer
+	binder        *claim.Binder
+	corrections   corrections
+	pins          timerqueue.Queue[*entry] // rounds of pins for arriving machines
+	unicastLimit  *rate.Limiter            // of frames that correct neighbors one by one
+	viewStale     bool                     // the readers need a new view
+	filterFailing bool                     // the kernel filter could not be set, and that is logged
+	bindFailing   bool                     // claimed addresses could not be bound, and that is logged
+	skippedBefore uint64                   // skipped sightings that were handled
+	probeCount    uint16                   // counts probes of services and pings
+	applied       lan.Network              // the network as of the last inspection
+	outSince      time.Time                // when it became unavailable
+	inspectAt     time.Time                // when to inspect the interface again; zero: never
+	pendingChange lan.Change               // changes of failed inspections, for the next one
+	reannounceAt  time.Time                // when to announce the claims again; zero: never
+	routersAt     time.Time                // when to update the MACs of the gateways
 
-	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
-	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
+	observe  func() (lan.Observation, error) // reads the kernel's state; tests replace it
+	transmit func(frame []byte) error        // sends a frame; tests replace it
 }
 
-// ofDefaultRoute is the name of an interface that is not known yet. None can be called
-// so: Linux takes no name with a space (dev_valid_name).
+// ofDefaultRoute stands for the name of an interface that is not known yet. No interface
+// has this name: Linux accepts no space in a name (dev_valid_name).
 const ofDefaultRoute = "of the default route"
 
-// newNIC returns an interface that is not open, and answers for no machine; without a
-// name that of the default route. With local it looks at what our own host sends, too.
-func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
-	n := &nic{name: cmp.Or(name, ofDefaultRoute), local: local}
-	n.unnamed.Store(name == "")
-	n.log = log.With("interface", n.name)
-	n.network.Store(&lan.Network{Name: name})
-	n.tells = newTellsAll()
-	n.observe, n.transmit = n.observeKernel, n.Send
-	send := func(frame []byte) error { return n.transmit(frame) }
-	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})
-	n.binder = claim.NewBinder(n.Index)
-	n.announcer.Send = n.announce
-	return n
-}
-
-// open gives n a link, in place of a closed one where there is any, and reads its
-// network.
+// open gives n a new link in place of a closed one, and reads its network.
 func (n *nic) open(log *slog.Logger) error {
 	name := n.name
 	if n.unnamed.Load() {
@@ -95,15 +78,15 @@ func (n *nic) open(log *slog.Logger) error {
 	}
 	if n.unnamed.Load() {
 		n.name, n.log = name, log.With("interface", name)
-		n.unnamed.Store(false) // from now on others read the name
+		n.unnamed.Store(false) // other goroutines read the name from now on
 	}
 	n.reader.SetSelf(link.MAC())
 	n.link.Store(link)
 	return n.read(n.Index())
 }
 
-// listen has n's readers work until ctx ends or the link is closed. One that ends
-// for another reason leaves it in failed, and then calls kick.
+// listen runs the readers of n until ctx ends or the link is closed. A reader that fails
+// puts its error into failed and calls kick.
 func (n *nic) listen(ctx context.Context, kick func()) {
 	if n.closed() {
 		return
@@ -120,7 +103,7 @@ func (n *nic) listen(ctx context.Context, kick func()) {
 	})
 }
 
-// wait returns when the readers have ended.
+// wait waits until the readers have ended.
 func (n *nic) wait() error {
 	if link := n.link.Load(); link != nil {
 		return link.Wait()
@@ -136,13 +119,20 @@ func (n *nic) Close() error {
 	return nil
 }
 
-// closed reports whether nothing is open.
+// closed reports whether there is no open link.
 func (n *nic) closed() bool {
 	link := n.link.Load()
 	return link == nil || link.Closed()
 }
 
-// opened returns what the link was opened with; nothing if it is closed.
+// unread reports whether there are received frames that no reader has handled yet.
+func (n *nic) unread() bool {
+	link := n.link.Load()
+	return link != nil && link.Unread()
+}
+
+// opened returns the status with which the link was opened, or the zero one if it is
+// closed.
 func (n *nic) opened() lan.Status {
 	if n.closed() {
 		return lan.Status{}
@@ -150,8 +140,7 @@ func (n *nic) opened() lan.Status {
 	return n.link.Load().Opened()
 }
 
-// Index returns the kernel's number of the interface, as it was when it was opened
-// last.
+// Index returns the interface index as of the last open, or 0.
 func (n *nic) Index() int {
 	if link := n.link.Load(); link != nil {
 		return link.Index()
@@ -159,12 +148,12 @@ func (n *nic) Index() int {
 	return 0
 }
 
-// MAC returns our address on the interface, as it was then.
-func (n *nic) MAC() machine.MAC {
+// MAC returns our MAC on the interface as of the last open, or the zero one.
+func (n *nic) MAC() ether.MAC {
 	if link := n.link.Load(); link != nil {
 		return link.MAC()
 	}
-	return machine.MAC{}
+	return ether.MAC{}
 }
 
 // Send puts a frame on the wire.
@@ -175,8 +164,8 @@ func (n *nic) Send(frame []byte) error {
 	return net.ErrClosed
 }
 
-// forward sends a packet that came to us on to the machine.
-func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
+// forward sends a received packet on to a machine.
+func (n *nic) forward(p *lan.Packet, to ether.MAC) error {
 	link := n.link.Load()
 	if link == nil {
 		return net.ErrClosed
@@ -184,30 +173,30 @@ func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
 	return lan.Forward(p, link.MAC(), to, link.MTU(), n.transmit)
 }
 
-// setInterest sets the kernel filter for a view. A link that is opened later gets it
-// then.
+// setInterest sets the kernel filter for a view. Without an open link it does nothing: the
+// view is published again after an open.
 func (n *nic) setInterest(v *fastpath.View) error {
-	if n.closed() || n.out() != nil {
+	if n.closed() || n.unavailable() != nil {
 		return nil
 	}
-	return n.link.Load().SetInterest(v.Interest(n.own()))
+	return n.link.Load().SetInterest(v.Interest(n.ownAddresses()))
 }
 
-// noteForwarding has the readers know whether our own kernel forwards packets.
+// noteForwarding tells the readers whether our own kernel forwards packets.
 func (n *nic) noteForwarding() {
 	n.reader.SetKernelForwards(lan.Forwards(n.name, netip.IPv4Unspecified()), lan.Forwards(n.name, netip.IPv6Unspecified()))
 }
 
-// out returns why nothing can be done on the interface, or nil.
-func (n *nic) out() error {
-	if fault := n.trouble.Load(); fault != nil {
+// unavailable returns why the interface cannot be used, or nil.
+func (n *nic) unavailable() error {
+	if fault := n.fault.Load(); fault != nil {
 		return *fault
 	}
 	return nil
 }
 
-// fault makes an error of what is wrong with the interface; nothing is none.
-func (n *nic) fault(what string) error {
+// faultError returns an error that names the interface, or nil for an empty text.
+func (n *nic) faultError(what string) error {
 	if what == "" {
 		return nil
 	}
@@ -216,8 +205,8 @@ func (n *nic) fault(what string) error {
 
 // read reads the addresses and routes of the interface with an index.
 func (n *nic) read(index int) error {
-	n.reading.Lock()
-	defer n.reading.Unlock()
+	n.networkMutex.Lock()
+	defer n.networkMutex.Unlock()
 	network, err := lan.ReadNetwork(index)
 	if err != nil {
 		return fmt.Errorf("interface %s: read addresses and routes: %w", n.name, err)
@@ -226,36 +215,82 @@ func (n *nic) read(index int) error {
 	return nil
 }
 
-// observeKernel asks the kernel about the interface. That there is none is no error.
-func (n *nic) observeKernel() (lan.Outlook, error) {
+// observeKernel reads the interface's state from the kernel. A missing interface is no
+// error: it returns the zero value.
+func (n *nic) observeKernel() (lan.Observation, error) {
 	status, err := lan.ReadStatus(n.name)
 	if errors.Is(err, lan.ErrNoInterface) {
-		return lan.Outlook{}, nil
+		return lan.Observation{}, nil
 	}
 	if err == nil {
 		err = n.read(status.Index)
 	}
-	return lan.Outlook{Status: status, Network: *n.network.Load()}, err
+	return lan.Observation{Status: status, Network: *n.network.Load()}, err
 }
 
-// carrier returns what is wrong with the cable. Frames go nowhere without a
-// complaint when it is out, so the silence that follows is not the machine's.
+// carrier returns an error if the interface has no carrier. The kernel reports no error for
+// frames sent without a carrier, so the silence that follows proves nothing.
 func (n *nic) carrier() error {
 	if n.unnamed.Load() {
-		return n.out()
+		return n.unavailable()
 	}
 	s, err := lan.ReadStatus(n.name)
 	if err != nil {
 		return err
 	}
-	return n.fault(s.Fault())
+	return n.faultError(s.Fault())
 }
 
-// own returns the host's addresses on this interface.
-func (n *nic) own() []netip.Addr {
+// ownAddresses returns the host's addresses on this interface.
+func (n *nic) ownAddresses() []netip.Addr {
 	var own []netip.Addr
 	for _, p := range n.network.Load().Prefixes {
 		own = append(own, p.Addr())
+	}
+	return own
+}
+
+// repair removes what an earlier run left in the kernel when it crashed.
+func (n *nic) repair() error {
+	if n.closed() {
+		return nil // reopen repairs it when the interface appears
+	}
+	failed := n.binder.Clear()
+	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
+	failed = errors.Join(failed, err)
+	for _, ip := range pinned {
+		failed = errors.Join(failed, lan.DropNeighbor(n.Index(), ip))
+	}
+	return failed
+}
+
+// setUnavailable marks the interface as unavailable. Its machines keep their states: their
+// silence proves nothing.
+func (n *nic) setUnavailable(now time.Time, fault string) {
+	n.reannounceAt = time.Time{}
+	n.inspectAt = now.Add(inspectPause)
+	is := n.faultError(fault)
+	was := n.fault.Swap(&is)
+	switch {
+	case was == nil:
+		n.outSince = now
+		n.log.Warn("interface unavailable, its machines cannot be monitored or woken", "event", "interface_out", "reason", is.Error())
+	case (*was).Error() != is.Error():
+		n.log.Debug("interface still unavailable", "event", "interface_out", "reason", is.Error())
+	}
+}
+
+// ownAddressNear returns our address from which the kernel probably sends to ip, judged by
+// the prefixes, or the invalid one.
+func (n *nic) ownAddressNear(ip netip.Addr) (own netip.Addr) {
+	for _, p := range n.network.Load().Prefixes {
+		switch {
+		case p.Addr().Is4() != ip.Is4():
+		case p.Contains(ip):
+			return p.Addr()
+		case !own.IsValid():
+			own = p.Addr()
+		}
 	}
 	return own
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
@@ -29,13 +30,13 @@ func TestAnnounce(t *testing.T) {
 		type frame struct {
 			Kind      lan.Kind
 			IP        netip.Addr
-			Owner, To machine.MAC
+			Owner, To ether.MAC
 		}
-		all := machine.MAC{0x33, 0x33, 0, 0, 0, 1}
+		all := ether.MAC{0x33, 0x33, 0, 0, 0, 1}
 		want := []frame{
-			{lan.ARPRequest, nas4, nasMAC, machine.Broadcast}, {lan.ARPReply, nas4, nasMAC, machine.Broadcast},
+			{lan.ARPRequest, nas4, nasMAC, ether.Broadcast}, {lan.ARPReply, nas4, nasMAC, ether.Broadcast},
 			{lan.NeighborAdvertisement, nas6, own, all},
-			{lan.ARPRequest, unused4, own, machine.Broadcast}, {lan.ARPReply, unused4, own, machine.Broadcast},
+			{lan.ARPRequest, unused4, own, ether.Broadcast}, {lan.ARPReply, unused4, own, ether.Broadcast},
 		}
 		var got []frame
 		for _, s := range x.sent {
@@ -51,8 +52,8 @@ func TestAnnounce(t *testing.T) {
 // One client alone hears of it, in a frame to its own MAC.
 func TestPoint(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.n.point(handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}, nasMAC)
-		x.n.point(handover.Guest{Addr: nas6, MAC: clientMAC, IP: netip.MustParseAddr("2001:db8::1")}, nasMAC) // behind a router
+		x.n.sendOwner(handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client4}, nasMAC)
+		x.n.sendOwner(handover.Client{MachineIP: nas6, MAC: clientMAC, IP: netip.MustParseAddr("2001:db8::1")}, nasMAC) // behind a router
 		for n, s := range x.sent {
 			if s.Dst == clientMAC && n == 2 && s.Kind == lan.ARPRequest && s.From == nas4 && s.SenderMAC == nasMAC && s.To == client4 {
 				continue // the form that takes effect on every client of the link
@@ -98,7 +99,7 @@ func TestProbesComeFromItsNetwork(t *testing.T) {
 func TestNICThatWasNeverOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNIC("eth7", false, make(chan fastpath.Sighting), func(lan.Kind) {}, discard)
-		if n.Index() != 0 || n.MAC() != (machine.MAC{}) || !n.closed() || n.opened() != (lan.Status{}) {
+		if n.Index() != 0 || n.MAC() != (ether.MAC{}) || !n.closed() || n.opened() != (lan.Status{}) {
 			t.Errorf("index %d, MAC %v", n.Index(), n.MAC())
 		}
 		if err := errors.Join(n.Close(), n.wait(), n.setInterest(n.reader.View()), n.repair()); err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"time"
 
 	"golang.org/x/time/rate"
 
@@ -15,37 +13,37 @@ import (
 )
 
 const (
-	// ownHostRoom is how many packets of our own host may wait for the loop, and
-	// ownHostRate how many of them are looked at in a second.
-	ownHostRoom = 64
-	ownHostRate = 50
+	// ownHostQueue is how many packets of our own host may wait for the loop, and
+	// ownHostRate how many are handled in a second.
+	ownHostQueue = 64
+	ownHostRate  = 50
 )
 
-// ownHost sees what programs of our own host want of machines where they do not wake
-// them (wake.local: false), so that this can be told. Nothing of it is held.
+// ownHost reports packets of our own host's programs to sleeping machines while they do not
+// wake (wake.local: false). It holds none of them.
 //
-// Our kernel owns claimed addresses in bind mode, and sends to them over lo. Otherwise
-// it finds no neighbour there: it asks by ARP or neighbour discovery, and no packet of
-// the program ever leaves.
+// In bind mode our kernel owns claimed addresses and sends to them over lo. Otherwise it
+// gets no answer to its ARP request or neighbor solicitation, and no packet of the program
+// leaves the host.
 type ownHost struct {
 	log        *slog.Logger
 	limit      *rate.Limiter
-	wants      chan wanted
+	packets    chan localPacket
 	unresolved *lan.Unresolved
 	loopback   *lan.Loopback
 }
 
-// wanted is what a program of our own host wants.
-type wanted struct {
-	index int // of the interface where the kernel looked for the address; 0: it owns it
+// localPacket is what a program of our own host sent.
+type localPacket struct {
+	index int // of the interface on which the kernel resolved the address; 0: it owns the address
 	machine.Service
 }
 
 func newOwnHost(log *slog.Logger) ownHost {
-	return ownHost{log: log, limit: rate.NewLimiter(ownHostRate, ownHostRoom), wants: make(chan wanted, ownHostRoom)}
+	return ownHost{log: log, limit: rate.NewLimiter(ownHostRate, ownHostQueue), packets: make(chan localPacket, ownHostQueue)}
 }
 
-// open begins to look, where programs of our host do not wake.
+// open opens the sockets, unless programs of our host wake machines.
 func (o *ownHost) open(conf *config.Config) {
 	var err error
 	switch {
@@ -56,7 +54,7 @@ func (o *ownHost) open(conf *config.Config) {
 		o.unresolved, err = lan.WatchUnresolved(o.log)
 	}
 	if err != nil {
-		o.log.Warn("what programs of this host want of sleeping machines cannot be told", "event", "own_host_unseen", "err", err)
+		o.log.Warn("packets of this host's programs to sleeping machines cannot be reported", "event", "own_host_unseen", "err", err)
 	}
 }
 
@@ -69,23 +67,23 @@ func (o *ownHost) close() {
 	}
 }
 
-// run looks until ctx ends.
+// run reads packets until ctx ends.
 func (o *ownHost) run(ctx context.Context) {
 	switch {
 	case o.unresolved != nil:
 		o.unresolved.Run(ctx, func(index int, ip netip.Addr) {
-			o.noteWant(wanted{index: index, Service: machine.Service{Addr: ip}})
+			o.report(localPacket{index: index, Service: machine.Service{Addr: ip}})
 		})
 	case o.loopback != nil:
-		if err := o.loopback.Run(ctx, o.looped); err != nil {
-			o.log.Warn("what programs of this host want of sleeping machines cannot be told", "event", "own_host_unseen", "err", err)
+		if err := o.loopback.Run(ctx, o.handleLoopback); err != nil {
+			o.log.Warn("packets of this host's programs to sleeping machines cannot be reported", "event", "own_host_unseen", "err", err)
 		}
 	}
 }
 
-// looped takes a packet that our host sends to an address that its kernel owns.
-func (o *ownHost) looped(p *lan.Packet) {
-	w := wanted{Service: machine.Service{Addr: p.To}}
+// handleLoopback handles a packet of our host to an address that its kernel owns.
+func (o *ownHost) handleLoopback(p *lan.Packet) {
+	w := localPacket{Service: machine.Service{Addr: p.To}}
 	switch {
 	case p.SYN():
 		w.Port = machine.Port{Protocol: machine.TCP, Number: p.ToPort}
@@ -96,21 +94,21 @@ func (o *ownHost) looped(p *lan.Packet) {
 	default:
 		return
 	}
-	o.noteWant(w)
+	o.report(w)
 }
 
-// noteWant passes on what is wanted, as far as there is room.
-func (o *ownHost) noteWant(w wanted) {
+// report queues a packet for the loop, within the rate and the queue's length.
+func (o *ownHost) report(w localPacket) {
 	if !o.limit.Allow() {
 		return
 	}
 	select {
-	case o.wants <- w:
+	case o.packets <- w:
 	default:
 	}
 }
 
-// follow has it look at packets for the addresses of machines that may sleep.
+// follow sets the kernel filter to the addresses of machines that may sleep.
 func (o *ownHost) follow(nics []*nic) {
 	if o.loopback == nil {
 		return
@@ -122,34 +120,4 @@ func (o *ownHost) follow(nics []*nic) {
 	if err := o.loopback.SetAddrs(addrs); err != nil {
 		o.log.Warn("cannot set the kernel filter", "event", "filter_failed", "interface", o.loopback.Name(), "err", err)
 	}
-}
-
-// wanted notes that a program of our own host does not wake a machine. What the kernel
-// has looked for may be older than the machine's sleep.
-func (l *loop) wanted(w wanted) {
-	for _, e := range l.machines.byIP[w.Addr] {
-		fell, rests := e.Rests()
-		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
-			continue
-		}
-		if w.index != 0 && (w.index != e.nic.Index() || time.Since(fell) < lan.UnresolvedTime) {
-			continue
-		}
-		l.ignore(e, machine.Ignored{Reason: machine.FromThisHost, Service: w.Service, Source: netip.AddrPortFrom(e.nic.near(w.Addr), 0)})
-	}
-}
-
-// near returns the address of ours from which the host sends to ip, as far as the
-// prefixes tell, or the invalid one.
-func (n *nic) near(ip netip.Addr) (own netip.Addr) {
-	for _, p := range n.network.Load().Prefixes {
-		switch {
-		case p.Addr().Is4() != ip.Is4():
-		case p.Contains(ip):
-			return p.Addr()
-		case !own.IsValid():
-			own = p.Addr()
-		}
-	}
-	return own
 }

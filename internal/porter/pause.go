@@ -4,23 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"nightporter/internal/machine"
 )
 
-// Pause leaves a machine alone until then, on behalf of by. It returns once that is
-// stored.
+// Pause stops all work for a machine until a time, requested by by. It returns once that
+// is on the disk.
 func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by string) error {
 	var refused error
 	err := p.withMachine(ctx, name, func(e *entry) {
-		if !e.looked() {
+		if !e.managed() {
 			refused = fmt.Errorf("%w: it has not registered, so there is nothing to pause", machine.ErrConflict)
 			return
 		}
 		now := time.Now()
-		p.loop.tell(e, machine.PauseAsked{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
+		p.loop.dispatch(e, machine.PauseRequested{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -28,8 +27,8 @@ func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by str
 	return p.stored(ctx, "it is paused")
 }
 
-// Unpause ends a machine's pause before its time, on behalf of by. It returns once
-// that is stored.
+// Unpause ends a machine's pause early, requested by by. It returns once that is on the
+// disk.
 func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 	var refused error
 	err := p.withMachine(ctx, name, func(e *entry) {
@@ -37,7 +36,7 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 			refused = fmt.Errorf("%w: it is not paused", machine.ErrConflict)
 			return
 		}
-		p.loop.tell(e, machine.ResumeAsked{By: by})
+		p.loop.dispatch(e, machine.ResumeRequested{By: by})
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -45,35 +44,10 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 	return p.stored(ctx, "it is resumed")
 }
 
-// stored returns once what was done is sure to be known after a crash.
+// stored waits until the journal is on the disk. what is the change, for the error.
 func (p *Porter) stored(ctx context.Context, what string) error {
 	if err := p.loop.journal.Sync(ctx); err != nil {
 		return fmt.Errorf("%s, but that cannot be stored and is lost with a restart: %v", what, err)
 	}
 	return nil
-}
-
-// paused returns why a machine cannot be woken that is left alone, or nil.
-func (e *entry) paused(now time.Time) error {
-	until := e.PausedUntil()
-	if until.IsZero() {
-		return nil
-	}
-	return fmt.Errorf("%w: it is paused until %s, resume it first", machine.ErrConflict, machine.OnClock(until, now).Format(time.RFC3339))
-}
-
-// logPause tells of the beginning and the end of a pause, and of what waits for that.
-func (e *entry) logPause(log *slog.Logger, a machine.Action) {
-	switch a := a.(type) {
-	case machine.PauseBegan:
-		log.Info("machine paused", "event", "paused", "machine", e, "until", a.Until.Format(time.RFC3339), "by", a.By)
-	case machine.PauseEnded:
-		by := a.By
-		if by == "" {
-			by = "its time is over"
-		}
-		log.Info("pause over", "event", "pause_over", "machine", e, "by", by)
-	case machine.Deferred:
-		log.Info("registration waits for the end of the pause", "event", "deferred", "machine", e, "until", a.Until.Format(time.RFC3339))
-	}
 }

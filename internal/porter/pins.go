@@ -1,113 +1,57 @@
 package porter
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"nightporter/internal/handover"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-const (
-	// pinInterval is how often clients with held packets are sent a unicast ARP/NA that
-	// points the address at our MAC, if the machine says nothing: it may have spoken to
-	// one of them alone.
-	pinInterval = time.Second
+// pinner is the part of an entry that keeps its address at our MAC while it arrives.
+type pinner struct{ *entry }
 
-	// pinPause is the least time between two rounds of that, after the first pinRounds: a
-	// machine speaks several times when its network comes up, and a client that is told
-	// late meets its refusal.
-	pinPause  = 50 * time.Millisecond
-	pinRounds = 10
-
-	// toldAgain is how often hosts are told that have not asked, while the machine refuses
-	// connections: what a host does not use it may forget.
-	toldAgain = 4 * time.Second
-
-	// pinned is how many hosts are told so for one address. Each has to remember it,
-	// and a kernel remembers a thousand neighbors (Linux, gc_thresh3).
-	pinned = 64
-)
-
-// pins are whom a machine that arrives has told that its addresses are at our MAC, and
-// when that is done again.
-type pins struct {
-	rounds  *rate.Limiter // those that need no pause
-	last    time.Time     // of the last round
-	again   time.Time     // when all clients are told again
-	twice   bool          // the next round is followed by another
-	clients turns
-	untold  []untold // the address that matters most comes first
-}
-
-// untold is an address of which the other hosts on the LAN are told, although they have
-// not asked.
-type untold struct {
-	addr  netip.Addr
-	turns turns
-}
-
-func newPins() pins { return pins{rounds: rate.NewLimiter(rate.Every(pinPause), pinRounds)} }
-
-// turns are those of neighbors in a list, when not all of them can be told at once.
-type turns struct{ at, left int }
-
-func (t *turns) begin() { t.left = math.MaxInt }
-
-// take calls tell for one neighbor of n after the other, until each has had its turn or
-// tell reports that the ration is used up.
-func (t *turns) take(n int, tell func(i int) bool) {
-	for t.left = min(t.left, n); t.left > 0 && tell(t.at%n); t.left-- {
-		t.at++
-	}
-}
-
-// pin keeps clients with held packets here, although the machine speaks for itself:
-// a machine whose service is not ready would refuse their next SYN.
-func (e *entry) pin() {
+// pin starts a round for the clients with held packets: the machine announces itself, but
+// its service is not ready and would answer the next SYN with a RST.
+func (e pinner) pin() {
 	if e.State() == machine.Arriving && e.nic != nil {
-		e.pins.again = time.Time{}
+		e.pinState.clientsAt = time.Time{}
 		e.pinSoon(time.Now())
 	}
 }
 
-// pinHosts has the other hosts on the LAN told that an address of the machine is at our
-// MAC, before they are told so of others. Those that were not told the last time come
-// first.
-func (e *entry) pinHosts(addr netip.Addr) {
+// pinHosts starts a round for the other hosts on the LAN, with this address of the machine
+// first. Hosts that were not reached in the last round come first.
+func (e pinner) pinHosts(addr netip.Addr) {
 	if e.State() != machine.Arriving || e.nic == nil {
 		return
 	}
-	p, u := &e.pins, untold{addr: addr}
-	if i := slices.IndexFunc(p.untold, func(u untold) bool { return u.addr == addr }); i >= 0 {
-		u = p.untold[i]
-		p.untold = slices.Delete(p.untold, i, i+1)
+	p, u := &e.pinState, hostRound{ip: addr}
+	if i := slices.IndexFunc(p.hosts, func(u hostRound) bool { return u.ip == addr }); i >= 0 {
+		u = p.hosts[i]
+		p.hosts = slices.Delete(p.hosts, i, i+1)
 	}
 	u.turns.begin()
-	p.untold = slices.Insert(p.untold, 0, u)
+	p.hosts = slices.Insert(p.hosts, 0, u)
 	e.pinSoon(time.Now())
 }
 
-// pinSoon begins a round as soon as the machine may have one.
-func (e *entry) pinSoon(now time.Time) {
+// pinSoon starts a round as soon as the rate allows.
+func (e pinner) pinSoon(now time.Time) {
 	at := now
-	if e.pins.rounds.TokensAt(now) < 1 {
-		at = e.pins.last.Add(pinPause)
+	if e.pinState.roundLimit.TokensAt(now) < 1 {
+		at = e.pinState.lastRound.Add(pinPause)
 	}
-	e.nic.pins.Set(e, at)
+	e.nic.pins.Set(e.entry, at)
 }
 
-// refused takes in that a machine which arrives refuses connections at an address. A
-// newcomer would meet that refusal: the answer of the machine's own kernel to its
-// question is faster than ours. So hosts that were heard on the LAN are told before
-// they ask, and again while it lasts.
-func (e *entry) refused(addr netip.Addr) {
-	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= toldAgain {
+// noteRefusal handles a RST of an arriving machine at an address. A new client would get
+// that RST too, because the machine answers its ARP request or solicitation faster than
+// we do. So the hosts on the LAN are pinned before they send one, and again while the
+// machine refuses.
+func (e pinner) noteRefusal(addr netip.Addr) {
+	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= refusalInterval {
 		e.refusedAt = now
 		for _, other := range e.Claimed() {
 			e.pinHosts(other)
@@ -116,15 +60,16 @@ func (e *entry) refused(addr netip.Addr) {
 	}
 }
 
-// diverted takes in that a machine which arrives said that it has an address.
-func (e *entry) diverted(addr netip.Addr) {
+// noteDiversion handles an ARP or NDP frame by which an arriving machine may have drawn
+// clients to its own MAC.
+func (e pinner) noteDiversion(addr netip.Addr) {
 	e.pin()
 	if !e.refusedAt.IsZero() {
 		e.pinHosts(addr)
 	}
 }
 
-// pinRounds has the rounds that are due.
+// pinRounds runs the rounds that are due.
 func (l *loop) pinRounds(now time.Time) {
 	for _, n := range l.nics {
 		for e, ok := n.pins.Pop(now); ok; e, ok = n.pins.Pop(now) {
@@ -133,45 +78,45 @@ func (l *loop) pinRounds(now time.Time) {
 	}
 }
 
-// pinRound tells those whose turn it is. Clients with held packets go before other hosts.
+// pinRound pins clients with held packets first, then other hosts.
 func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	if e.nic != n || e.State() != machine.Arriving || !l.machines.has(e) {
-		e.pins.untold = nil
-		e.tells.SetLimitAt(now, tellRate)
+		e.pinState.hosts = nil
+		e.unicastLimit.SetLimitAt(now, unicastRate)
 		return
 	}
-	p := &e.pins
-	p.last = now
-	p.rounds.AllowN(now, 1)
-	e.tells.SetLimitAt(now, l.awaited.share())
-	if !now.Before(p.again) {
-		p.again = now.Add(pinInterval)
+	p := &e.pinState
+	p.lastRound = now
+	p.roundLimit.AllowN(now, 1)
+	e.unicastLimit.SetLimitAt(now, l.awaited.share())
+	if !now.Before(p.clientsAt) {
+		p.clientsAt = now.Add(pinInterval)
 		p.clients.begin()
 	}
-	clients := slices.DeleteFunc(e.hold.Guests(), func(g handover.Guest) bool { return g.MAC == n.MAC() }) // our own host's entry is permanent
-	p.clients.take(len(clients), func(i int) bool { return e.pointRationed(clients[i], n.MAC()) })
-	e.pinHostsNow(&l.machines)
-	next := p.again
-	if p.twice || p.clients.left > 0 || len(p.untold) > 0 {
+	clients := slices.DeleteFunc(e.hold.Clients(), func(client handover.Client) bool { return client.MAC == n.MAC() }) // our own host's entry is permanent
+	p.clients.take(len(clients), func(i int) bool { return e.sendOwnerLimited(clients[i], n.MAC()) })
+	pinner{e}.sendHostPins(&l.machines)
+	next := p.clientsAt
+	if p.repeat || p.clients.left > 0 || len(p.hosts) > 0 {
 		next = now.Add(pinPause)
 	}
-	if p.twice {
-		p.twice, p.again = false, next
+	if p.repeat {
+		p.repeat, p.clientsAt = false, next
 	}
 	n.pins.Set(e, next)
 }
 
-// pinHostsNow tells hosts that have not asked, as far as the ration goes.
-func (e *entry) pinHostsNow(machines *registry) {
+// sendHostPins pins other hosts, as far as the rate allows.
+func (e pinner) sendHostPins(machines *registry) {
 	n := e.nic
-	for p := &e.pins; len(p.untold) > 0; p.untold = p.untold[1:] {
-		u := &p.untold[0]
-		hosts := e.newcomers(machines, u.addr)
+	for p := &e.pinState; len(p.hosts) > 0; p.hosts = p.hosts[1:] {
+		u := &p.hosts[0]
+		hosts := e.hostsToPin(machines, u.ip)
 		u.turns.take(len(hosts), func(i int) bool {
-			if !e.mayTell(1, true) {
+			if !e.allowUnicast(1, true) {
 				return false
 			}
-			n.correctOnce(hosts[i], n.MAC())
+			n.correct(hosts[i], n.MAC())
 			return true
 		})
 		if u.turns.left > 0 {
@@ -180,40 +125,44 @@ func (e *entry) pinHostsNow(machines *registry) {
 	}
 }
 
-// newcomers are the hosts that may ask for an address of the machine next, none where it is
-// left to another host. One that sleeps is left alone, with its guests: some cards wake on any
-// unicast frame.
-func (e *entry) newcomers(machines *registry, addr netip.Addr) (all []handover.Guest) {
+// hostsToPin returns the hosts that may send to an address of the machine next; none if the
+// address is conceded. A sleeping machine and its guests are left out: some network cards
+// wake on any unicast frame.
+func (e pinner) hostsToPin(machines *registry, addr netip.Addr) (all []handover.Client) {
 	if !slices.Contains(e.Claimed(), addr) {
 		return nil
 	}
-	for _, host := range e.nic.reader.Hosts(addr.Is6(), pinned) {
+	for _, host := range e.nic.reader.Hosts(addr.Is6(), maxPinnedHosts) {
 		other := machines.at(e.nic, host.MAC)
 		asleep := other != nil && other.State() != machine.Awake
-		if other != e && !asleep && e.nic.network.Load().Contains(host.IP) {
-			all = append(all, handover.Guest{Addr: addr, MAC: host.MAC, IP: host.IP})
+		if other != e.entry && !asleep && e.nic.network.Load().Contains(host.IP) {
+			all = append(all, handover.Client{MachineIP: addr, MAC: host.MAC, IP: host.IP})
 		}
 	}
 	return all
 }
 
-// remind tells the other hosts on the LAN one by one that we have an address: some take
-// no announcement. One that does not know the address learns nothing from it. Those that
-// wait for machines go before them.
-func (n *nic) remind(ip netip.Addr) {
-	for _, host := range n.reader.Hosts(ip.Is6(), pinned) {
-		if n.tells.Tokens() < tellAll/2 {
-			return
-		}
-		if n.reader.View().Target(host.MAC) != nil || !n.network.Load().Contains(host.IP) {
-			continue
-		}
-		frame, err := lan.Reply(n.MAC(), host.MAC, n.MAC(), ip, host.IP)
-		if err != nil {
-			n.log.Debug("cannot remind a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
-			continue
-		}
-		n.tells.Allow()
-		n.send(frame)
+// noteRequesters schedules corrections for the neighbors that requested an address of the
+// machine, or sent to it.
+func (e pinner) noteRequesters() {
+	now := time.Now()
+	for who, ip := range e.target.TakeRequesters() {
+		e.nic.corrections.schedule(now, who, ip, e.hold.Opened())
+	}
+}
+
+// correct sends a requester the MAC of an address: ours if we still answer for it, or the
+// machine's if that is up.
+func (l *loop) correct(n *nic, client handover.Client) {
+	a := n.reader.View().Address(client.MachineIP)
+	if a == nil {
+		return
+	}
+	switch e := l.machines.byMAC[a.Target().MAC]; {
+	case e == nil || e.nic != n:
+	case a.AnswersClients():
+		e.sendOwnerLimited(client, n.MAC())
+	case a.Up():
+		e.sendOwnerLimited(client, a.MAC())
 	}
 }

@@ -7,17 +7,18 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
-// told returns whom was told since the last look that an address is at our MAC,
+// told returns which hosts learnt since the last call that an address is at our MAC,
 // in the form that makes an entry.
 func (x *fixture) told() (lines []string) {
-	who := map[machine.MAC]string{clientMAC: "client", otherMAC: "other", tvMAC: "tv"}
+	who := map[ether.MAC]string{clientMAC: "client", otherMAC: "other", tvMAC: "tv"}
 	for _, s := range x.sent {
-		if s.Kind == lan.ARPRequest && s.Dst != machine.Broadcast && s.From != s.To && s.SenderMAC == x.n.MAC() && s.Dst != nasMAC {
+		if s.Kind == lan.ARPRequest && s.Dst != ether.Broadcast && s.From != s.To && s.SenderMAC == x.n.MAC() && s.Dst != nasMAC {
 			lines = append(lines, fmt.Sprintf("%s %v", who[s.Dst], s.From))
 		}
 	}
@@ -33,15 +34,15 @@ func TestNewcomersAreTold(t *testing.T) {
 		x.asleep(tv())
 		e := x.asleep(nas())
 		client2 := netip.MustParseAddr("10.77.0.11")
-		x.hear(lantest.ARPRequest(otherMAC, machine.Broadcast, client2, unused4))
+		x.hear(lantest.ARPRequest(otherMAC, ether.Broadcast, client2, unused4))
 		x.hear(syn(nas4, 22))
 		x.told()
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
 		x.told()
-		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
 		if got := x.told(); slices.Contains(got, "other 10.77.0.20") {
-			t.Errorf("told %q before it refuses anybody", got)
+			t.Errorf("told %q before it refuses a connection", got)
 		}
 		refusal := lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.RST|lantest.ACK)
 		refusal.FromPort, refusal.Ack = 22, x.n.reader.Sequence()+1
@@ -54,11 +55,11 @@ func TestNewcomersAreTold(t *testing.T) {
 			t.Errorf("told %q a second time", got)
 		}
 		x.up(nas())
-		x.pass(toldAgain + time.Second)
+		x.pass(refusalInterval + time.Second)
 		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
 			t.Errorf("told %q after a while", got)
 		}
-		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
 		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
 			t.Errorf("told %q when it speaks", got)
 		}
@@ -66,17 +67,17 @@ func TestNewcomersAreTold(t *testing.T) {
 }
 
 // hearsHosts has as many hosts speak on the LAN, each with an address of both families.
-func (x *fixture) hearsHosts(hosts int) {
+func hearsHosts(x *fixture, hosts int) {
 	for i := range hosts {
 		mac, ip4 := invented(i, false)
 		_, ip6 := invented(i, true)
-		x.hear(lantest.ARPRequest(mac, machine.Broadcast, ip4, unused4))
-		x.hear(lantest.Advertise(mac, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, mac, ip6))
+		x.hear(lantest.ARPRequest(mac, ether.Broadcast, ip4, unused4))
+		x.hear(lantest.Advertise(mac, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, mac, ip6))
 	}
 }
 
-// about returns how many hosts were told of each address since the last look.
-func (x *fixture) about() (hosts map[netip.Addr]int) {
+// about returns how many hosts were pinned for each address since the last call.
+func about(x *fixture) (hosts map[netip.Addr]int) {
 	hosts = make(map[netip.Addr]int)
 	for _, s := range x.sent {
 		if s.Dst != nasMAC && s.SenderMAC == x.n.MAC() && (s.From == nas4 || s.From == nas6) {
@@ -87,18 +88,18 @@ func (x *fixture) about() (hosts map[netip.Addr]int) {
 	return hosts
 }
 
-// A machine that speaks for itself again, as soon as the hosts on the LAN were told of both
+// A machine that announces itself again, as soon as the hosts on the LAN were pinned for both
 // of its addresses, has them told again at once: until then it refuses newcomers.
 func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(20)
+		hearsHosts(x, 20)
 		x.refusing(nas6)
-		x.pass(toldAgain + 1500*time.Millisecond) // the ration is whole again
-		x.about()
+		x.pass(refusalInterval + 1500*time.Millisecond) // the ration is whole again
+		about(x)
 		for _, ip := range []netip.Addr{nas4, nas6, nas6} {
 			x.hear(speaks(ip))
-			if got := x.about(); got[ip] < 20 {
-				t.Errorf("after it spoke of %v the hosts were told %v times of its addresses", ip, got)
+			if got := about(x); got[ip] < 20 {
+				t.Errorf("after it spoke of %v the hosts were pinned %v times for its addresses", ip, got)
 			}
 		}
 	})
@@ -108,21 +109,21 @@ func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 // last comes first, and the hosts that were not told the last time.
 func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(pinned)
+		hearsHosts(x, maxPinnedHosts)
 		x.refusing(nas6)
 		x.pass(3 * time.Second)
-		x.about()
+		about(x)
 		x.hear(speaks(nas4))
 		x.pass(200 * time.Millisecond)
-		x.about()
+		about(x)
 		x.hear(speaks(nas6))
 		x.pass(time.Second)
-		if got := x.about(); got[nas6] < tellRate/2 || got[nas4] > 0 {
-			t.Errorf("in the second after it spoke of %v hosts were told %v times of its addresses", nas6, got)
+		if got := about(x); got[nas6] < unicastRate/2 || got[nas4] > 0 {
+			t.Errorf("in the second after it spoke of %v hosts were pinned %v times for its addresses", nas6, got)
 		}
 		x.pass(5 * time.Second)
-		if got := x.about(); got[nas4] == 0 {
-			t.Errorf("later hosts were told %v times of its addresses", got)
+		if got := about(x); got[nas4] == 0 {
+			t.Errorf("later hosts were pinned %v times for its addresses", got)
 		}
 	})
 }
@@ -131,21 +132,21 @@ func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 // speaks for it.
 func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(20)
+		hearsHosts(x, 20)
 		e := x.asleep(nas())
 		x.pass(time.Minute)
-		x.hear(lantest.Advertise(otherMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, otherMAC, nas6))
+		x.hear(lantest.Advertise(otherMAC, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, otherMAC, nas6))
 		if !e.Conceded(nas6) {
 			t.Fatalf("the addresses are %v", e.Status().Addresses)
 		}
 		x.hear(syn(nas4, 22))
 		x.upAt(e, nas4)
-		x.about()
+		about(x)
 		x.hear(speaks(nas6))
 		x.pass(time.Second)
 		x.want(e, machine.Arriving)
-		if got := x.about(); got[nas6] > 0 {
-			t.Errorf("hosts were told %v times of its addresses", got)
+		if got := about(x); got[nas6] > 0 {
+			t.Errorf("hosts were pinned %v times for its addresses", got)
 		}
 	})
 }

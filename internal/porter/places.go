@@ -9,30 +9,31 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
-// netView is what the rules have to know of an interface and its network, as it is
-// at one moment.
+// netView is the state of an interface and its network at one moment, for the rules of
+// trust.
 type netView struct {
 	*nic
 	network lan.Network
-	local   []netip.Addr  // of the host, on any interface
-	macs    []machine.MAC // of the host's interfaces
+	local   []netip.Addr // our host's addresses, on any interface
+	macs    []ether.MAC  // of our host's interfaces
 
-	neighbors map[netip.Addr]machine.MAC // where other hosts are, as the kernel knows it
-	heard     map[netip.Addr]machine.MAC // the same, as the readers heard it
-	gateways  []machine.MAC              // the MACs of the gateways
+	neighbors map[netip.Addr]ether.MAC // MACs of other hosts, from the kernel
+	heard     map[netip.Addr]ether.MAC // the same, from the readers
+	gateways  []ether.MAC              // the MACs of the gateways
 
-	had []netip.Addr // by the machine that it is about: a gateway may have answered for it there
+	previous []netip.Addr // previous addresses of the machine in question: a gateway may answer for them
 }
 
-// readNetView asks the kernel.
+// readNetView reads the view from the kernel.
 func (n *nic) readNetView() (*netView, error) {
-	if err := n.out(); err != nil {
+	if err := n.unavailable(); err != nil {
 		return nil, err
 	}
 	if err := n.read(n.Index()); err != nil {
@@ -49,7 +50,7 @@ func (n *nic) readNetView() (*netView, error) {
 	if v.neighbors, err = lan.KnownNeighbors(n.Index()); err != nil {
 		return nil, fmt.Errorf("read the neighbor table: %w", err)
 	}
-	v.heard = n.reader.Heard()
+	v.heard = n.reader.NeighborMACs()
 	v.gateways = n.routers.learn(time.Now(), v.network.Gateways, v.neighbors, v.heard)
 	return v, nil
 }
@@ -60,20 +61,20 @@ func (v *netView) Gateway(ip netip.Addr) bool {
 	switch {
 	case slices.Contains(v.network.Gateways, ip):
 		return true
-	case slices.Contains(v.had, ip):
+	case slices.Contains(v.previous, ip):
 		return false
 	}
 	return v.routers.has(ip, time.Now()) || v.GatewayMAC(v.neighbors[ip]) || v.GatewayMAC(v.heard[ip])
 }
 
-// of returns the view for a machine that has had these addresses.
-func (v *netView) of(had []netip.Addr) *netView {
+// withHistory returns the view for a machine that had these addresses before.
+func (v *netView) withHistory(had []netip.Addr) *netView {
 	own := *v
-	own.had = had
+	own.previous = had
 	return &own
 }
 
-// surroundings returns what the readers have to know.
+// surroundings returns the part of the view that the readers need.
 func (v *netView) surroundings() fastpath.Surroundings {
 	own := make(map[netip.Addr]bool)
 	for _, ip := range v.local {
@@ -86,29 +87,29 @@ func (v *netView) Own(ip netip.Addr) bool {
 	return slices.Contains(v.local, ip) || v.network.Own(ip)
 }
 
-func (v *netView) OnLink(ip netip.Addr) bool       { return v.network.Contains(ip) }
-func (v *netView) Broadcast(ip netip.Addr) bool    { return v.network.IsBroadcast(ip) }
-func (v *netView) Anycast(ip netip.Addr) bool      { return v.network.IsAnycast(ip) }
-func (v *netView) OwnMAC(mac machine.MAC) bool     { return slices.Contains(v.macs, mac) }
-func (v *netView) GatewayMAC(mac machine.MAC) bool { return slices.Contains(v.gateways, mac) }
-func (v *netView) CanAsk(ip netip.Addr) bool       { return v.network.MayContain(ip) }
+func (v *netView) OnLink(ip netip.Addr) bool     { return v.network.Contains(ip) }
+func (v *netView) Broadcast(ip netip.Addr) bool  { return v.network.IsBroadcast(ip) }
+func (v *netView) Anycast(ip netip.Addr) bool    { return v.network.IsAnycast(ip) }
+func (v *netView) OwnMAC(mac ether.MAC) bool     { return slices.Contains(v.macs, mac) }
+func (v *netView) GatewayMAC(mac ether.MAC) bool { return slices.Contains(v.gateways, mac) }
+func (v *netView) CanResolve(ip netip.Addr) bool { return v.network.MayContain(ip) }
 
-func (v *netView) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+func (v *netView) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)
 }
 
-func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
+func (v *netView) Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
 	ctx, cancel := context.WithTimeout(ctx, fastpath.ResolveTime+time.Second)
 	defer cancel()
-	return v.reader.Resolve(ctx, ip, func() error { return v.probe(machine.Broadcast, ip) })
+	return v.reader.Resolve(ctx, ip, func() error { return v.probe(ether.Broadcast, ip) })
 }
 
-// mostChanges is how many addresses are logged one by one when their network comes
-// or goes.
-const mostChanges = 8
+// maxLoggedChanges is how many addresses are logged one by one when their network appears
+// or disappears.
+const maxLoggedChanges = 8
 
-// place judges where each address of each machine can be claimed now, and has the
-// machines know where that changed.
+// place decides for each address of each machine whether it can be claimed now, and tells
+// the machines about changes.
 func (l *loop) place() {
 	views := make(map[*nic]*netView)
 	for _, n := range l.nics {
@@ -120,36 +121,36 @@ func (l *loop) place() {
 	holders := l.machines.holders()
 	changed := 0
 	for _, e := range l.machines.sorted() {
-		if e.looked() { // else nothing says yet that it is here
+		if e.managed() { // else nothing shows yet that it is here
 			changed = l.placeEntry(e, views, holders, changed)
 		}
 	}
-	if changed > mostChanges {
-		l.log.Info("many addresses came to a network or lost theirs", "event", "addresses_moved", "addresses", changed)
+	if changed > maxLoggedChanges {
+		l.log.Info("many addresses gained or lost their network", "event", "addresses_moved", "addresses", changed)
 	}
 }
 
-// placeEntry is place for one machine. changed is how many addresses got or lost their
-// place so far.
+// placeEntry is place for one machine. changed is the number of changed addresses so far;
+// the new number is returned.
 func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr]*entry, changed int) int {
 	spec := e.Spec()
 	if e.nic == nil {
-		if n := l.interfaces.where(spec, views); n != nil {
+		if n := l.interfaces.nicForSpec(spec, views); n != nil {
 			e.settleOn(n, l.log)
 		}
 	}
 	v := views[e.nic]
-	if e.nic != nil && v == nil && e.places != nil {
-		return changed // the interface is out: what was known of its network stays
+	if e.nic != nil && v == nil && e.placed != nil {
+		return changed // the interface is unavailable: the last known places stay
 	}
 	if v != nil {
-		v = v.of(spec.Addrs())
+		v = v.withHistory(spec.Addrs())
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
 		p := e.placeOf(a, v, l.interfaces.names())
-		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.unnamed(a) {
-			p.Reason = string(registration.Unnamed(a.MAC))
+		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.isUnconfiguredGuest(a) {
+			p.Reason = string(registration.UnconfiguredGuest(a.MAC))
 		}
 		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
 			spec := other.Spec()
@@ -159,39 +160,39 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 			holders[a.IP] = e
 		}
 		places[i] = p
-		if was := i < len(e.places) && e.places[i].Addr == a.IP && e.places[i].Reason != ""; was != (p.Reason != "") {
-			if changed++; changed <= mostChanges {
-				e.logWaits(l.log, a.IP, p.Reason)
+		if was := i < len(e.placed) && e.placed[i].Addr == a.IP && e.placed[i].Reason != ""; was != (p.Reason != "") {
+			if changed++; changed <= maxLoggedChanges {
+				e.logPlace(l.log, a.IP, p.Reason)
 			}
 		}
 	}
-	if slices.Equal(places, e.places) {
+	if slices.Equal(places, e.placed) {
 		return changed
 	}
-	e.places = places
+	e.placed = places
 	if e.nic != nil {
-		e.nic.stale = true // an address may be another machine's now, or no more
+		e.nic.viewStale = true // an address may have come from or gone to another machine
 	}
 	for _, a := range spec.Monitor {
-		// What our host uses now cannot be a machine's.
+		// An address of our own host cannot be a machine's.
 		if v != nil && v.Own(a.IP) {
-			l.tell(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
+			l.dispatch(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
 	}
-	l.tell(e, machine.Placed{Places: places})
+	l.dispatch(e, machine.Placed{Places: places})
 	return changed
 }
 
-// settleOn begins to look for a machine on an interface.
+// settleOn makes an interface that of the machine.
 func (e *entry) settleOn(n *nic, log *slog.Logger) {
 	spec := e.Spec()
-	log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
+	log.Info("machine assigned to an interface", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
 	e.nic = n
-	n.stale = true
+	n.viewStale = true
 }
 
-// placeOf judges one address on an interface; v is that of the machine, and nil where
-// the interface is out.
+// placeOf decides for one address whether it can be claimed. v is the view of the machine's
+// interface, and nil if that is unavailable.
 func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) machine.Place {
 	ip, spec := a.IP, e.Spec()
 	p := machine.Place{Addr: ip}
@@ -212,22 +213,21 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 	}
 	switch {
 	case v.OnLink(ip):
-	case v.CanAsk(ip):
-		p.Unproved = true // its own answer proves that it is on this link
+	case v.CanResolve(ip):
+		p.Unproved = true // only an answer of the machine proves that it is on this link
 	default:
 		p.Reason = string(registration.NoNetwork)
 	}
 	return p
 }
 
-// registeredPlaces turns what the rules say of a registration's addresses into what
-// the machine has to know.
+// registeredPlaces converts the verdict on a registration's addresses for the machine.
 func registeredPlaces(v registration.Verdict) []machine.Place {
 	places := make([]machine.Place, len(v.Places))
 	for i, p := range v.Places {
 		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting == registration.NotFound}
 		switch p.Waiting {
-		case registration.NoAnswer, registration.NoGuest, registration.NotFound: // it may answer at any moment
+		case registration.NoAnswer, registration.GuestSilent, registration.NotFound: // it may answer at any moment
 		default:
 			places[i].Reason = string(p.Waiting)
 		}

@@ -46,7 +46,7 @@ func TestAddressWithoutAPlace(t *testing.T) {
 				x.pass(10 * time.Minute)
 				x.want(e, machine.Asleep, nas4, claimed)
 				x.wantWaits(e, ip, strings.ReplaceAll(c.says, `\"`, `"`))
-				if n := x.logged("address waits"); n != 1 || x.logged(c.says) != 1 {
+				if n := x.logged("address cannot be claimed"); n != 1 || x.logged(c.says) != 1 {
 					t.Errorf("said %d times, want once with %q:\n%s", n, c.says, &x.output)
 				}
 			})
@@ -72,7 +72,7 @@ func TestMachineWithoutAPlace(t *testing.T) {
 				x.configured(spec)
 				e := x.machine(spec)
 				x.pass(time.Minute)
-				x.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}) // the magic packet goes everywhere
+				x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"}) // the magic packet goes everywhere
 				x.pass(time.Minute)
 				if e.State() != machine.Awake || e.Status().Tally.Attempts != 0 || x.logged("magic packet sent") != 1 {
 					t.Errorf("it is %v, with %d attempts and %d magic packets", e.State(), e.Status().Tally.Attempts, x.logged("magic packet sent"))
@@ -123,7 +123,7 @@ func (x *fixture) setAddrs(want ...string) {
 			}
 		}
 	}
-	x.changed(lan.Changes{Of: map[int]lan.Change{x.n.Index(): change}})
+	linkKeeper{x.loop}.linksChanged(lan.Changes{Of: map[int]lan.Change{x.n.Index(): change}})
 	x.turn()
 }
 
@@ -186,7 +186,7 @@ func TestForbiddenEndsAClaim(t *testing.T) {
 func TestUnprovedWithoutAPrefix(t *testing.T) {
 	onLab(t, nil, func(x *fixture) {
 		x.setAddrs("10.77.0.2/24")
-		for !slices.ContainsFunc(x.n.own(), netip.Addr.IsLinkLocalUnicast) { // the kernel tests it
+		for !slices.ContainsFunc(x.n.ownAddresses(), netip.Addr.IsLinkLocalUnicast) { // the kernel tests it
 			x.setAddrs("10.77.0.2/24")
 		}
 		x.configured(agentless())
@@ -235,8 +235,8 @@ func TestTwoInterfaces(t *testing.T) {
 			x.pass(time.Minute)
 			x.want(x.machine(nas()), machine.Asleep, nas4, nas6)
 			x.wantWaits(x.machine(other), other.Monitor[0].IP, "it is in no network of eth0 or eth7")
-			if err := x.nics[1].out(); err == nil || x.nics[0].out() != nil {
-				t.Errorf("out: %v, %v", x.nics[0].out(), err)
+			if err := x.nics[1].unavailable(); err == nil || x.nics[0].unavailable() != nil {
+				t.Errorf("out: %v, %v", x.nics[0].unavailable(), err)
 			}
 		})
 	})

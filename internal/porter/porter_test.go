@@ -128,7 +128,7 @@ func TestRequests(t *testing.T) {
 			t.Errorf("after it was forgotten: %s with %d attempts", s.Name, s.Tally.Attempts)
 		}
 		stop()
-		if x.logged("asked for by the test") != 1 || x.logged("magic packet sent") != 1 {
+		if x.logged("requested by the test") != 1 || x.logged("magic packet sent") != 1 {
 			t.Errorf("the log:\n%s", &x.output)
 		}
 	})

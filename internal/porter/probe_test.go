@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -38,7 +39,7 @@ func TestMachineBehindItsCard(t *testing.T) {
 		e := x.register(nas())
 		x.pass(20 * time.Second)
 		x.want(e, machine.Awake)
-		if x.logged(`WARN msg="machine awake"`) != 1 || x.logged(string(machine.WhyOnlyCard)) == 0 || x.logged("-ArpOffload Disabled") != 1 {
+		if x.logged(`WARN msg="machine awake"`) != 1 || x.logged(string(machine.WhyOnlyNIC)) == 0 || x.logged("-ArpOffload Disabled") != 1 {
 			t.Errorf("the log does not say what is wrong:\n%s", &x.output)
 		}
 		lines := x.events.lines()
@@ -59,7 +60,7 @@ func TestMachineBehindItsCard(t *testing.T) {
 		x.pass(5 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.conf.Claim.OverrideOffload = false
-		x.tell(e, machine.PolicyChanged{Policy: x.policy()})
+		x.dispatch(e, machine.PolicyChanged{Policy: x.policy()})
 		x.down(card)
 		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 		if e.State() != machine.Settling {
@@ -196,7 +197,7 @@ func TestNoQuestionIsNoSilence(t *testing.T) {
 					return keep(frame)
 				}
 				x.pass(2 * time.Minute)
-				if s := e.State(); s == machine.Asleep || x.logged(string(machine.WhyOnlyCard)) != 0 {
+				if s := e.State(); s == machine.Asleep || x.logged(string(machine.WhyOnlyNIC)) != 0 {
 					t.Errorf("it is %v:\n%s", s, &x.output)
 				}
 				if n := x.logged(`msg="cannot probe"`); set == nil && n != 1 {
@@ -237,7 +238,7 @@ func TestNoAddressToAskFrom(t *testing.T) {
 		x.pass(20 * time.Second)
 		x.want(e, machine.Settling)
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			if n := x.logged("has no address to ask for " + ip.String() + " from"); n != 1 {
+			if n := x.logged("has no source address for a probe of " + ip.String()); n != 1 {
 				t.Errorf("said %d times for %v:\n%s", n, ip, &x.output)
 			}
 		}
@@ -261,7 +262,7 @@ func TestLastQuestionGoesToAll(t *testing.T) {
 			t.Errorf("conceded: %v", e.Status().Addresses)
 		}
 		broadcast := x.count(func(s *sentFrame) bool {
-			return s.Kind == lan.ARPRequest && s.To == nas4 && s.From == porter4 && s.Dst == machine.Broadcast
+			return s.Kind == lan.ARPRequest && s.To == nas4 && s.From == porter4 && s.Dst == ether.Broadcast
 		})
 		if broadcast != 1 {
 			t.Errorf("%d questions to all", broadcast)

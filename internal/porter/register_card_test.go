@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -34,7 +35,7 @@ func TestRegisterItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantRefused(t, x.registers(request(at(nas(), far4))), "which is not in a network of the porter's interface")
-		wantRefused(t, x.registers(request(at(tv(), tv4))), "nobody answers for 10.77.0.30")
+		wantRefused(t, x.registers(request(at(tv(), tv4))), "no host answers for 10.77.0.30")
 		thief := request(at(tv(), tv4, nas6))
 		x.up(tv())
 		wantRefused(t, x.registers(thief), nasMAC.String()+" answers for fd77::20")
@@ -105,7 +106,7 @@ func TestNewCard(t *testing.T) {
 				case c.another:
 					x.wantNames("nas", "nas-2")
 				default:
-					x.wantReplaced(newCard, x.events.records[records:])
+					wantReplaced(x, newCard, x.events.records[records:])
 				}
 			})
 		})
@@ -114,7 +115,7 @@ func TestNewCard(t *testing.T) {
 
 // wantReplaced fails the test unless a new card has the name of the old one, and
 // what was known of it.
-func (x *fixture) wantReplaced(newCard machine.Spec, since []journal.Record) {
+func wantReplaced(x *fixture, newCard machine.Spec, since []journal.Record) {
 	x.Helper()
 	x.wantNames("nas")
 	if s := x.machine(newCard).Status(); s.Slept(time.Now()) < time.Hour || s.Tally.ExternalStarts != 1 || s.State != machine.Settling {
@@ -139,7 +140,7 @@ func TestNewCardOfAMachineThatSleeps(t *testing.T) {
 		newCard := at(nas(), nas4)
 		newCard.MAC = strangerMAC
 		verdict := registration.Verdict{Places: []registration.Place{{IP: nas4}}}
-		if spec := x.machines.replaceable(request(newCard), verdict); spec.MAC != (machine.MAC{}) {
+		if spec := x.machines.replaceable(request(newCard), verdict); spec.MAC != (ether.MAC{}) {
 			t.Error("a machine that sleeps loses its name")
 		}
 	})
@@ -156,7 +157,7 @@ func TestNewCardThatIsConfigured(t *testing.T) {
 		x.admitted(req, x.n)
 		newCard := nas()
 		newCard.MAC = tvMAC
-		if err := x.admit(admission{Request: request(newCard), nic: x.n, itself: true, gone: nasMAC}); err != nil {
+		if err := x.admit(admission{Request: request(newCard), nic: x.n, fromMachine: true, replaced: nasMAC}); err != nil {
 			t.Fatal(err)
 		}
 		x.wantNames("nas")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/journal"
 	"nightporter/internal/lantest"
@@ -74,7 +75,7 @@ func TestRegisterAgain(t *testing.T) {
 				if x.answers(nas4) {
 					t.Errorf("still answered for at %v, which it has no more", nas4)
 				}
-				if n := len(e.joined); n != 0 {
+				if n := len(e.groups); n != 0 {
 					t.Errorf("in %d solicited-node groups", n)
 				}
 				v := x.n.reader.View()
@@ -82,7 +83,7 @@ func TestRegisterAgain(t *testing.T) {
 					t.Errorf("not watched at what it registered: %v", v.Interest(nil))
 				}
 				// What was seen of the old addresses says nothing any more.
-				x.see(late)
+				x.handleSighting(late)
 				x.pass(claimTime)
 				if state == machine.Waking { // a client waits there: it is woken at once
 					x.want(e, machine.Waking, nas6, tv4)
@@ -128,7 +129,7 @@ func TestRegistrationWithAnAddressThatWaits(t *testing.T) {
 		x.want(e, machine.Asleep, nas4)
 		x.wantWaits(e, far4, string(registration.NoNetwork))
 		x.wantWaits(e, nas6, "the machine has not answered for it yet")
-		if x.logged("address waits") != 2 {
+		if x.logged("address cannot be claimed") != 2 {
 			t.Errorf("the log:\n%s", &x.output)
 		}
 		x.place() // nothing has changed
@@ -196,7 +197,7 @@ func TestRenames(t *testing.T) {
 		for i := range 9 {
 			x.register(named(nas(), fmt.Sprint("name ", i)))
 		}
-		err := x.admit(admission{Request: request(named(nas(), "one too many")), nic: x.n, itself: true})
+		err := x.admit(admission{Request: request(named(nas(), "one too many")), nic: x.n, fromMachine: true})
 		wantRefused(t, err, "name: found")
 		x.wantNames("name 8")
 		x.pass(time.Hour)
@@ -212,13 +213,13 @@ func TestMoveToAnotherInterface(t *testing.T) {
 		x.announced(nas4)
 		old, other := x.n, x.again()
 		x.admitted(request(nas()), other)
-		if e.nic != other || len(e.joined) != 0 {
-			t.Errorf("in %d groups after the move", len(e.joined))
+		if e.nic != other || len(e.groups) != 0 {
+			t.Errorf("in %d groups after the move", len(e.groups))
 		}
 		if v := old.reader.View(); v.Address(nas4) != nil || v.Address(nas6) != nil {
 			t.Error("still watched on the old interface")
 		}
-		if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced on the old interface at %v", owners)
 		}
 		if err := old.link.Load().LeaveSolicitedNode(nas6); err == nil {

@@ -9,20 +9,21 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
-// registry has every machine, by name, by MAC, and by each of its addresses, which
-// others may name too.
+// registry indexes the machines by name, by MAC, and by each of their addresses, which
+// several machines may have.
 type registry struct {
 	named map[string]*entry
-	byMAC map[machine.MAC]*entry
+	byMAC map[ether.MAC]*entry
 	byIP  map[netip.Addr][]*entry
 	macs  *sync.Map // the keys of byMAC, for any goroutine
 }
 
 func newRegistry() registry {
-	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry), byIP: make(map[netip.Addr][]*entry), macs: new(sync.Map)}
+	return registry{named: make(map[string]*entry), byMAC: make(map[ether.MAC]*entry), byIP: make(map[netip.Addr][]*entry), macs: new(sync.Map)}
 }
 
 func (r *registry) add(e *entry) {
@@ -41,12 +42,12 @@ func (r *registry) remove(e *entry) {
 }
 
 // knows reports whether a machine has a MAC, on any goroutine.
-func (r *registry) knows(mac machine.MAC) bool {
+func (r *registry) knows(mac ether.MAC) bool {
 	_, ok := r.macs.Load(mac)
 	return ok
 }
 
-// list makes a machine known by the addresses of spec.
+// list indexes a machine by the addresses of spec.
 func (r *registry) list(e *entry, spec machine.Spec) {
 	for _, a := range spec.Monitor {
 		r.byIP[a.IP] = append(r.byIP[a.IP], e)
@@ -75,9 +76,8 @@ func (r *registry) sorted() []*entry {
 	return all
 }
 
-// holder returns the machine, other than that with the MAC, that has ip as far as
-// it is looked after, or nil.
-func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
+// holder returns the observed machine, other than that with the MAC, that has ip, or nil.
+func (r *registry) holder(ip netip.Addr, mac ether.MAC) *entry {
 	for _, e := range r.byIP[ip] {
 		if e.Spec().MAC != mac && e.holds(ip) {
 			return e
@@ -86,16 +86,16 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 	return nil
 }
 
-// at returns the machine on an interface that has a MAC, or whose guest has it, as far
-// as it is looked after there, or nil.
-func (r *registry) at(n *nic, mac machine.MAC) *entry {
+// at returns the observed machine on an interface that has a MAC, or whose guest has it, or
+// nil.
+func (r *registry) at(n *nic, mac ether.MAC) *entry {
 	if t := n.reader.View().Target(mac); t != nil {
 		return r.byMAC[t.MAC]
 	}
 	return nil
 }
 
-// share reports whether another machine names one of the addresses of e too.
+// share reports whether another machine has one of the addresses of e too.
 func (r *registry) share(e *entry) bool {
 	return slices.ContainsFunc(e.Spec().Monitor, func(a machine.Address) bool {
 		return slices.ContainsFunc(r.byIP[a.IP], func(other *entry) bool { return other != e })
@@ -107,13 +107,13 @@ func (r *registry) on(n *nic) []*entry {
 	return slices.DeleteFunc(r.sorted(), func(e *entry) bool { return e.nic != n })
 }
 
-// holders returns which machine has each address that one has.
+// holders returns the machine of each address.
 func (r *registry) holders() map[netip.Addr]*entry {
 	holders := make(map[netip.Addr]*entry)
 	for _, e := range r.sorted() {
 		spec := e.Spec()
 		for _, a := range spec.Monitor {
-			if other := holders[a.IP]; e.holds(a.IP) && (other == nil || e.before(other, a.IP)) {
+			if other := holders[a.IP]; e.holds(a.IP) && (other == nil || e.precedes(other, a.IP)) {
 				holders[a.IP] = e
 			}
 		}
@@ -121,25 +121,29 @@ func (r *registry) holders() map[netip.Addr]*entry {
 	return holders
 }
 
-// userOf returns the known user of an address, although no question to the LAN
-// would find it: our own kernel, or a machine that registered it, perhaps asleep.
-func (r *registry) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
+// userOf returns the user of an address that no probe would find: our own kernel, or
+// another machine that registered it, perhaps asleep.
+func (r *registry) userOf(e *entry, ip netip.Addr) (ether.MAC, bool) {
 	if e.nic != nil && e.nic.network.Load().Own(ip) {
 		return e.nic.MAC(), true
 	}
 	for _, other := range r.byIP[ip] {
-		if other != e && other.attention == machine.Observed && other.Holds(ip) {
+		if other != e && other.attention == machine.ObserveAll && other.HasAddress(ip) {
 			spec := other.Spec()
 			return spec.Owner(ip), true
 		}
 	}
-	return machine.MAC{}, false
+	return ether.MAC{}, false
 }
 
-// awaited are the machines that wake or arrive.
+// probesPerSecond bounds the probes of all machines that wake or arrive, together. That
+// is plenty for a home, and little traffic for a LAN.
+const probesPerSecond = 4000
+
+// awaited is the set of machines that wake or arrive.
 type awaited map[*entry]bool
 
-// note takes in the state of a machine.
+// note adds or removes a machine by its state.
 func (a awaited) note(e *entry) {
 	if s := e.State(); s == machine.Waking || s == machine.Arriving {
 		a[e] = true
@@ -148,9 +152,11 @@ func (a awaited) note(e *entry) {
 	}
 }
 
-// pace returns how often one of them may be asked, about any of its services, so
-// that all get their share of the questions.
-func (a awaited) pace() time.Duration { return time.Second * time.Duration(len(a)) / questions }
+// pace returns the pause between two probes of one machine, so that all machines share
+// probesPerSecond.
+func (a awaited) pace() time.Duration { return time.Second * time.Duration(len(a)) / probesPerSecond }
 
-// share returns how many frames a second neighbors may be told of one of them.
-func (a awaited) share() rate.Limit { return min(tellRate, tellAll/rate.Limit(max(len(a), 1))) }
+// share returns the unicast rate of one machine, in frames per second.
+func (a awaited) share() rate.Limit {
+	return min(unicastRate, unicastRateOfAll/rate.Limit(max(len(a), 1)))
+}

@@ -50,7 +50,7 @@ func TestAddressOfTwoMachines(t *testing.T) {
 			x.wantWaits(x.machine(mine), nas4, `belongs to "nas"`)
 			x.wantOwner(nas4, other)
 
-			x.tell(other, machine.Stopped{})
+			x.dispatch(other, machine.Stopped{})
 			x.forget(other, "test")
 			x.pass(20 * time.Second)
 			x.want(x.machine(mine), machine.Asleep, nas4, tv4)
@@ -66,7 +66,7 @@ func TestAddressOfTwoMachines(t *testing.T) {
 			mine.Agentless = true
 			x.configured(mine)
 			x.wantWaits(x.machine(mine), nas4, `belongs to "nas"`)
-			if !x.machine(nas()).Holds(nas4) {
+			if !x.machine(nas()).HasAddress(nas4) {
 				t.Error("the one that registered waits too")
 			}
 		})
@@ -95,7 +95,7 @@ func TestAddressOfTwoMachines(t *testing.T) {
 func (x *fixture) wantOwner(ip netip.Addr, e *entry) {
 	x.Helper()
 	for range 20 { // a view is made from a map
-		x.n.stale = true
+		x.n.viewStale = true
 		x.publish()
 		if a := x.n.reader.View().Address(ip); a == nil || a.Target() != e.target {
 			x.Fatalf("packets for %v are not those of %s", ip, e.name())

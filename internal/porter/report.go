@@ -7,39 +7,37 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
-// logWaits tells that an address waits, or does no more.
-func (e *entry) logWaits(log *slog.Logger, ip netip.Addr, reason string) {
+// logPlace logs that an address cannot be claimed, with the reason, or can be again.
+func (e *entry) logPlace(log *slog.Logger, ip netip.Addr, reason string) {
 	if reason == "" {
 		log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
 		return
 	}
-	log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
+	log.Warn("address cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
 }
 
-// logMagic tells of a magic packet. Of those of one round that cannot be sent only the
-// first is a warning.
+// logMagic logs a magic packet. Only the first failure of a wake is a warning.
 func (e *entry) logMagic(log *slog.Logger, m machine.SendMagic, err error) {
 	if err == nil {
 		log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", m.Attempt)
 		return
 	}
 	level := slog.LevelWarn
-	if m.Again || errors.Is(err, errNoAside) {
+	if m.Again || errors.Is(err, errNoWakeInterface) {
 		level = slog.LevelDebug
 	}
 	log.Log(context.Background(), level, "magic packet not sent", "event", "magic_failed", "machine", e, "attempt", m.Attempt, "err", err)
 }
 
-// wakeAttrs returns what a transition's log line says of the wake.
+// wakeAttrs returns the attributes about a wake for a transition's log line.
 func wakeAttrs(a machine.Action) []slog.Attr {
 	switch a := a.(type) {
 	case machine.WakeBegan:
 		if a.Service.Addr.IsValid() {
-			return []slog.Attr{slog.String("knock", knock(a.Source, a.Service))}
+			return []slog.Attr{slog.String("knock", knockText(a.Source, a.Service))}
 		}
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
 	case machine.WakeEnded:
@@ -56,8 +54,8 @@ func wakeAttrs(a machine.Action) []slog.Attr {
 	return nil
 }
 
-// knock says which client knocked where. An echo request comes from no port.
-func knock(from netip.AddrPort, at machine.Service) string {
+// knockText returns source and destination of a knock. An echo request has no port.
+func knockText(from netip.AddrPort, at machine.Service) string {
 	source := from.String()
 	if at.Protocol == machine.ICMP {
 		source = from.Addr().String()
@@ -67,19 +65,19 @@ func knock(from netip.AddrPort, at machine.Service) string {
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
-// firmwareRemedy goes with the warning that a machine is not claimed because
-// something else answers for it.
+// firmwareRemedy is the remedy if a machine is not claimed because its network card or
+// firmware answers while it sleeps.
 const firmwareRemedy = `switch ARP offload and NS offload off for the machine's network card ` +
 	`(Windows: Set-NetAdapterPowerManagement -Name NAME -ArpOffload Disabled -NSOffload Disabled, or the adapter's advanced properties; ` +
 	`elsewhere in its driver or firmware), give its management firmware (AMT, BMC) an address of its own, or set claim.override_offload: true`
 
-// logMove tells of a transition, with what is known about it.
+// logMove logs a transition with the attributes of the wake.
 func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	level := slog.LevelInfo
 	switch {
 	case m.Repeated:
 		level = slog.LevelDebug
-	case m.Why == machine.WhyOnlyCard && m.To == machine.Awake:
+	case m.Why == machine.WhyOnlyNIC && m.To == machine.Awake:
 		level, about = slog.LevelWarn, append(about, slog.String("remedy", firmwareRemedy))
 	case m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady:
 		level = slog.LevelWarn
@@ -91,34 +89,19 @@ func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
 }
 
-// record puts what an event led to into the journal, which waits for no disk. The
-// machine's memory goes with the last of it.
-func (e *entry) record(log eventLog, actions []machine.Action, known bool) {
-	wake := e.LastWake()
-	events := journal.EventsOf(actions, &wake)
-	if len(events) == 0 {
-		events = append(events, journal.Event{}) // the memory alone
-	}
-	now := time.Now()
-	for i, event := range events {
-		if event.Kind != "" {
-			event.At, event.Machine, event.MAC = now, e.name(), e.Spec().MAC
+// logPause logs the begin and the end of a pause, and a registration that waits for its
+// end.
+func (e *entry) logPause(log *slog.Logger, a machine.Action) {
+	switch a := a.(type) {
+	case machine.PauseBegan:
+		log.Info("machine paused", "event", "paused", "machine", e, "until", a.Until.Format(time.RFC3339), "by", a.By)
+	case machine.PauseEnded:
+		by := a.By
+		if by == "" {
+			by = "timeout"
 		}
-		r := journal.Record{Event: event}
-		if i == len(events)-1 {
-			e.remember(&r, known)
-		}
-		log.Append(r)
+		log.Info("pause over", "event", "pause_over", "machine", e, "by", by)
+	case machine.Deferred:
+		log.Info("registration waits for the end of the pause", "event", "deferred", "machine", e, "until", a.Until.Format(time.RFC3339))
 	}
-}
-
-// remember has a record carry what is to be known of the machine after a restart.
-func (e *entry) remember(r *journal.Record, known bool) {
-	if !known || !e.looked() {
-		r.Forgotten = e.Spec().MAC // it would have to register again
-		return
-	}
-	mem := e.Memory()
-	mem.NameOfEntry = e.configured != nil && e.configured.Name == e.name()
-	r.Memory = &mem
 }

@@ -20,7 +20,7 @@ func TestHistoryOfASleep(t *testing.T) {
 		x.up(nas()).open = []uint16{22}
 		x.pass(100 * time.Millisecond)
 		x.want(e, machine.Awake)
-		x.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		x.register(nas())
 		x.forget(e, "test")
 		want := []string{

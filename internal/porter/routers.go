@@ -5,58 +5,57 @@ import (
 	"sync"
 	"time"
 
-	"nightporter/internal/lan"
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const (
-	// routersEvery is how often it is looked where the gateways are.
-	routersEvery = time.Minute
+	// routersInterval is how often the MACs of the gateways are updated.
+	routersInterval = time.Minute
 
-	// routersFor is how long it is remembered: a gateway that restarts is off
-	// meanwhile.
-	routersFor = time.Hour
+	// routersMemory is how long a gateway is remembered. It may restart meanwhile.
+	routersMemory = time.Hour
 
-	// maxRouters bounds what is remembered, of addresses and of MACs.
+	// maxRouters bounds the remembered addresses, and the remembered MACs.
 	maxRouters = 64
 )
 
-// routers remembers where the gateways of an interface are, and which other addresses
-// they have. While one restarts another host must not get its addresses.
+// routers remembers the MACs of the gateways of an interface, and the other addresses at
+// these MACs. No host may register them while a gateway restarts. It is safe for
+// concurrent use.
 type routers struct {
 	mu    sync.Mutex
-	macs  map[machine.MAC]seen
-	addrs map[netip.Addr]seen
+	macs  map[ether.MAC]interval
+	addrs map[netip.Addr]interval
 }
 
-// seen is when something was known to be so. One forged frame can have it known for a
-// moment: what is remembered was so for a while.
-type seen struct{ first, last time.Time }
+// interval is when an entry was seen first and last. A single forged frame makes an entry
+// for a moment; only an entry that was seen for a while is remembered.
+type interval struct{ first, last time.Time }
 
-func (s seen) remembered(now time.Time) bool {
-	return s.last.Sub(s.first) >= routersEvery && now.Sub(s.last) < routersFor
+func (s interval) remembered(now time.Time) bool {
+	return s.last.Sub(s.first) >= routersInterval && now.Sub(s.last) < routersMemory
 }
 
-// learn takes in where the gateways are as far as the kernel and the readers know, and
-// which other addresses are there. It returns their MACs.
-func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip.Addr]machine.MAC) []machine.MAC {
+// learn updates the MACs and other addresses of the gateways from what the kernel and the
+// readers know. It returns the MACs.
+func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip.Addr]ether.MAC) []ether.MAC {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ip := range gateways {
 		for _, at := range known {
 			if mac, ok := at[ip]; ok {
-				note(&r.macs, mac, now)
+				noteSeen(&r.macs, mac, now)
 			}
 		}
 	}
 	for _, at := range known {
 		for ip, mac := range at {
 			if r.macs[mac].last.Equal(now) {
-				note(&r.addrs, ip, now)
+				noteSeen(&r.addrs, ip, now)
 			}
 		}
 	}
-	var macs []machine.MAC
+	var macs []ether.MAC
 	for mac, s := range r.macs {
 		if s.last.Equal(now) || s.remembered(now) {
 			macs = append(macs, mac)
@@ -65,14 +64,14 @@ func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip
 	return macs
 }
 
-// note takes in that something is so now. What is not so any more, and was not for long,
-// makes room.
-func note[K comparable](all *map[K]seen, k K, now time.Time) {
+// noteSeen records that k was seen now. When the table is full, entries that were seen only
+// briefly are removed.
+func noteSeen[K comparable](all *map[K]interval, k K, now time.Time) {
 	if *all == nil {
-		*all = make(map[K]seen)
+		*all = make(map[K]interval)
 	}
 	s, known := (*all)[k]
-	if !known || now.Sub(s.last) >= routersFor {
+	if !known || now.Sub(s.last) >= routersMemory {
 		s.first = now
 	}
 	s.last = now
@@ -89,23 +88,9 @@ func note[K comparable](all *map[K]seen, k K, now time.Time) {
 	(*all)[k] = s
 }
 
-// has reports whether a gateway has ip, or had it.
+// has reports whether ip is or was an address of a gateway.
 func (r *routers) has(ip netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.addrs[ip].remembered(now)
-}
-
-// learnRouters looks where the gateways are, once a minute.
-func (n *nic) learnRouters(now time.Time) {
-	if now.Before(n.routed) || n.out() != nil {
-		return
-	}
-	n.routed = now.Add(routersEvery)
-	neighbors, err := lan.KnownNeighbors(n.Index())
-	if err != nil {
-		n.log.Debug("cannot read the neighbor table", "event", "neighbors_unknown", "err", err)
-		return
-	}
-	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.Heard())
 }

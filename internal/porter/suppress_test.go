@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // scan is a SYN of another host than the client.
@@ -29,10 +29,10 @@ func established(to netip.Addr, port uint16) *lan.Packet {
 
 // wantSuppressed fails the test unless so many knocks at the machine did not
 // wake it, and none of them is held.
-func (x *fixture) wantSuppressed(e *entry, want map[machine.Suppression]uint64) {
+func wantSuppressed(x *fixture, e *entry, want map[machine.Suppression]uint64) {
 	x.Helper()
 	got := make(map[machine.Suppression]uint64)
-	for why, n := range e.judge.Suppressed() {
+	for why, n := range e.filter.Suppressed() {
 		if n > 0 {
 			got[machine.Suppression(why)] = n
 		}
@@ -61,7 +61,7 @@ func TestStrayScanDoesNotWake(t *testing.T) {
 		x.hear(third)
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(scan(nas4, 22)) // it wakes anyway: what comes now may wait
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4, machine.PortNotRegistered: 1})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4, machine.PortNotRegistered: 1})
 		if held := e.hold.Counts().Held; held != 2 {
 			t.Errorf("%d packets held, want the client's third SYN and the last one", held)
 		}
@@ -83,7 +83,7 @@ func TestKnocksInOneBurst(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.hear(datagram(nas4, 27015))
 		x.want(e, machine.Waking, nas4, nas6)
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4})
 	})
 }
 
@@ -91,7 +91,7 @@ func TestKnocksInOneBurst(t *testing.T) {
 func quietFor(d time.Duration) func(*config.Config) {
 	return func(c *config.Config) {
 		now := time.Now()
-		hours, err := fair.ParseHours(now.Format("15:04") + "-" + now.Add(d).Format("15:04"))
+		hours, err := wakefilter.ParseHours(now.Format("15:04") + "-" + now.Add(d).Format("15:04"))
 		if err != nil {
 			panic(err) // of our own making
 		}
@@ -108,7 +108,7 @@ func TestQuietHours(t *testing.T) {
 		x.pass(9 * time.Minute)
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.InQuietHours: 5})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.InQuietHours: 5})
 		x.pass(time.Minute)
 		x.hear(datagram(nas4, 27015))
 		x.want(e, machine.Waking, nas4, nas6)
@@ -122,9 +122,9 @@ func TestWakeAskedForInQuietHours(t *testing.T) {
 		e := x.asleep(nas())
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		x.want(e, machine.Waking, nas4, nas6)
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.InQuietHours: 1})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.InQuietHours: 1})
 		x.hear(syn(nas4, 22))
 		up := x.up(nas())
 		x.pass(200 * time.Millisecond)
@@ -148,7 +148,7 @@ func TestNoWakeIsLeftBehindWhileSettling(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withLoop(t, rules, func(x *fixture) {
 				e := x.register(nas())
-				x.hear(datagram(nas4, 27015)) // by a stale neighbour entry
+				x.hear(datagram(nas4, 27015)) // by a stale neighbor entry
 				x.pass(claimTime)
 				x.want(e, machine.Asleep, nas4, nas6)
 				if held := e.hold.Counts().Held; held != 0 {
@@ -174,7 +174,7 @@ func TestCooldown(t *testing.T) {
 				x.pass(9 * time.Second)
 				x.hear(p)
 				x.want(e, machine.Asleep, nas4, nas6)
-				x.wantSuppressed(e, map[machine.Suppression]uint64{machine.WhileCooling: 2})
+				wantSuppressed(x, e, map[machine.Suppression]uint64{machine.WhileCooling: 2})
 				x.pass(time.Second)
 				x.hear(p)
 				x.want(e, machine.Waking, nas4, nas6)
@@ -189,7 +189,7 @@ func TestCooldown(t *testing.T) {
 			}
 			x.hear(syn(nas4, 22))
 			x.want(e, machine.Waking, nas4, nas6)
-			x.wantSuppressed(e, map[machine.Suppression]uint64{machine.WhileCooling: 3})
+			wantSuppressed(x, e, map[machine.Suppression]uint64{machine.WhileCooling: 3})
 		})
 	})
 }
@@ -216,7 +216,7 @@ func TestStrangersAreNotJudged(t *testing.T) {
 		e := x.asleep(nas())
 		x.hear(scan(nas4, 22))
 		x.hear(syn(nas4, 23)) // not a knock
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.SourceNotAllowed: 1, machine.PortNotRegistered: 1})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.SourceNotAllowed: 1, machine.PortNotRegistered: 1})
 	})
 }
 
@@ -226,12 +226,12 @@ func TestRulesAreReloaded(t *testing.T) {
 		e := x.asleep(nas())
 		conf := *x.conf
 		conf.Wake.MinKnocks = 2
-		x.conf, x.n.stale = &conf, true
+		x.conf, x.n.viewStale = &conf, true
 		x.publish()
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
 		conf.Wake.MinKnocks = 1
-		x.n.stale = true
+		x.n.viewStale = true
 		x.publish()
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Waking, nas4, nas6)
@@ -281,7 +281,7 @@ func (x *fixture) suppressed() (noted []string) {
 	return noted
 }
 
-// After failed wakes the loop notes what does not wake: the readers know nothing of them.
+// After failed wakes the loop notes what does not wake: the readers have not seen them.
 func TestKnockAfterFailedWakes(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
@@ -293,7 +293,7 @@ func TestKnockAfterFailedWakes(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(datagram(nas4, 27015))
 		x.want(e, machine.Asleep, nas4, nas6)
-		if got := e.judge.Suppressed()[machine.AfterFailures]; got != 2 {
+		if got := e.filter.Suppressed()[machine.AfterFailures]; got != 2 {
 			t.Errorf("%d packets are counted, want 2", got)
 		}
 		if diff := cmp.Diff([]string{
@@ -308,13 +308,15 @@ func TestKnockAfterFailedWakes(t *testing.T) {
 	})
 }
 
-// What our own host wants of a machine is told, where the kernel looked for it in the
+// A packet of our own host to a machine is reported if the kernel resolved it in the
 // machine's present sleep and on its interface.
 func TestOwnHostIsTold(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		index := x.n.Index()
-		vain := func(index int, ip netip.Addr) { x.wanted(wanted{index: index, Service: machine.Service{Addr: ip}}) }
+		vain := func(index int, ip netip.Addr) {
+			x.localPacket(localPacket{index: index, Service: machine.Service{Addr: ip}})
+		}
 		vain(index, nas4) // from before it slept
 		x.pass(lan.UnresolvedTime)
 		vain(index+1, nas4)
@@ -324,18 +326,18 @@ func TestOwnHostIsTold(t *testing.T) {
 		}
 		vain(index, nas4)
 		vain(index, nas6)
-		x.wanted(wanted{Service: machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}})
-		own4, own6 := x.n.near(nas4), x.n.near(nas6)
+		x.localPacket(localPacket{Service: machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}})
+		own4, own6 := x.n.ownAddressNear(nas4), x.n.ownAddressNear(nas6)
 		if diff := cmp.Diff([]string{
 			"suppressed, nas, 10.77.0.20, wake.local, from " + netip.AddrPortFrom(own4, 0).String(),
 			"suppressed, nas, 10.77.0.20:22/tcp, wake.local, from " + netip.AddrPortFrom(own4, 0).String(),
 		}, x.suppressed()); diff != "" || !own6.Is6() {
 			t.Errorf("in the journal (-want +got), from %v:\n%s", own6, diff)
 		}
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Waking, nas4, nas6)
-		x.wanted(wanted{Service: machine.Service{Addr: nas4}})
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
+		x.localPacket(localPacket{Service: machine.Service{Addr: nas4}})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 	})
 }

@@ -13,12 +13,12 @@ const preferred = "nightporter"
 
 // Unused is what a root becomes on other hosts: a number that no user has.
 // Debian reserves 65000 to 65533, and systemd gives out nothing above 65519 but
-// nobody, 65534. That one is not used, since other services run as nobody too:
+// 65534 (the user nobody). It is not used, because other services run as that user too:
 // they could read the journal and stop the daemon.
 const Unused = 65521
 
-// ordinary returns the user that a root becomes which was not told whom to become.
-// A root that can become no other user is returned itself, as is any other user.
+// ordinary returns the user to become if the daemon was started as root without a user.
+// It returns the present user if that is not root, or cannot become another user.
 func ordinary() User {
 	now := runner()
 	if now.UID != 0 {

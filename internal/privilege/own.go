@@ -63,7 +63,7 @@ func Own(dir string, u User, ours func(name string) bool) error {
 	return fmt.Errorf("%s belongs to %s, expected %s: try `chown -R %d:%d %s`", dir, nameOf(owner), u.Name, u.UID, u.GID, shell.Quote(dir))
 }
 
-// earlier reports whether an earlier run may have been that user without being told
+// earlier reports whether an earlier run may have been that user by default
 // so: root, or the one that root becomes where there is no user of our name.
 func earlier(uid int) bool { return uid == 0 || uid == Unused }
 
@@ -71,7 +71,7 @@ func uidOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) 
 
 // makeDir makes a directory that is not there. It belongs to root then.
 func makeDir(dir string) error {
-	// Parents are nobody's secret, and the user has to get through them.
+	// The parents hold no secret, and the user has to traverse them.
 	if err := os.MkdirAll(filepath.Dir(dir), parentMode); err != nil {
 		return err
 	}

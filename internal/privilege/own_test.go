@@ -26,14 +26,14 @@ func statOf(t *testing.T, path string) (uid, gid int, mode os.FileMode) {
 // get through; it is the user's at the next start, too.
 func TestOwnMakes(t *testing.T) {
 	needRoot(t)
-	u := User{Name: "nobody", UID: nobody, GID: nobody}
+	u := User{Name: "nobody", UID: nobodyID, GID: nobodyID}
 	base := t.TempDir()
 	dir := filepath.Join(base, "lib", "porter")
 	for range 2 {
 		if err := Own(dir, u, named); err != nil {
 			t.Fatal(err)
 		}
-		if uid, gid, mode := statOf(t, dir); uid != nobody || gid != nobody || mode != 0o700 {
+		if uid, gid, mode := statOf(t, dir); uid != nobodyID || gid != nobodyID || mode != 0o700 {
 			t.Errorf("made for %d:%d with mode %o", uid, gid, mode)
 		}
 		if uid, _, mode := statOf(t, filepath.Join(base, "lib")); uid != 0 || mode != 0o755 {
@@ -46,7 +46,7 @@ func TestOwnMakes(t *testing.T) {
 // it was done by halves; so is one of the user that a root becomes.
 func TestOwnGivesWhatAnEarlierRunLeft(t *testing.T) {
 	needRoot(t)
-	u := User{Name: "nobody", UID: nobody, GID: nobody}
+	u := User{Name: "nobody", UID: nobodyID, GID: nobodyID}
 	for _, before := range [][2]int{{0, 0}, {0, Unused}, {Unused, Unused}} {
 		dir := t.TempDir()
 		files := []string{"journal.jsonl", "journal.bad"}
@@ -65,7 +65,7 @@ func TestOwnGivesWhatAnEarlierRunLeft(t *testing.T) {
 			t.Errorf("%v: %v", before, err)
 		}
 		for _, path := range append(files, dir) {
-			if uid, gid, _ := statOf(t, path); uid != nobody || gid != nobody {
+			if uid, gid, _ := statOf(t, path); uid != nobodyID || gid != nobodyID {
 				t.Errorf("%v: %s belongs to %d:%d", before, path, uid, gid)
 			}
 		}
@@ -76,7 +76,7 @@ func TestOwnGivesWhatAnEarlierRunLeft(t *testing.T) {
 // cannot have the daemon give it a file of root's.
 func TestAttackOnWhatIsGivenAway(t *testing.T) {
 	needRoot(t)
-	u := User{Name: "nobody", UID: nobody, GID: nobody}
+	u := User{Name: "nobody", UID: nobodyID, GID: nobodyID}
 	foreign := secret(t)
 	for name, set := range map[string]func(dir, file string) error{
 		"a hard link":             func(_, file string) error { return os.Link(foreign, file) },
@@ -111,7 +111,7 @@ func TestAttackOnWhatIsGivenAway(t *testing.T) {
 	}
 }
 
-// What is somebody else's stays theirs.
+// Files of another user keep their owner.
 func TestOwnRefuses(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
@@ -119,7 +119,7 @@ func TestOwnRefuses(t *testing.T) {
 	if err := os.Mkdir(theirs, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(theirs, nobody, nobody); err != nil {
+	if err := os.Chown(theirs, nobodyID, nobodyID); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "file")
@@ -131,7 +131,7 @@ func TestOwnRefuses(t *testing.T) {
 		user User
 		want string
 	}{
-		{dir, User{"nobody", nobody, 7}, dir + " belongs to root, expected nobody: try `chown -R 65534:7 " + dir + "`"},
+		{dir, User{"nobody", nobodyID, 7}, dir + " belongs to root, expected nobody: try `chown -R 65534:7 " + dir + "`"},
 		{theirs, User{"root", 0, 0}, theirs + " belongs to nobody, expected root: try `chown -R 0:0 " + theirs + "`"},
 		{file, User{"root", 0, 0}, file + " is a file: expected a directory that root can write to"},
 		{filepath.Join(file, "dir"), User{"root", 0, 0}, "mkdir " + file + ": not a directory: expected a directory that root can write to"},
@@ -145,7 +145,7 @@ func TestOwnRefuses(t *testing.T) {
 	}
 }
 
-// Nobody but root changes owners: the journal makes the directory then.
+// Only root changes owners: the journal makes the directory then.
 func TestOwnAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("needs an ordinary user")

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nobody is a user of every host.
-const nobody = 65534
+// nobodyID is a user of every host.
+const nobodyID = 65534
 
-// needRoot skips the test unless the process can become somebody else.
+// needRoot skips the test unless the process can become another user.
 func needRoot(t *testing.T) {
 	t.Helper()
-	if err := os.Chown(t.TempDir(), nobody, nobody); err != nil {
-		t.Skip("needs root, and nobody in its user namespace:", err)
+	if err := os.Chown(t.TempDir(), nobodyID, nobodyID); err != nil {
+		t.Skip("needs root, and the user 65534 in its user namespace:", err)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestRootBecomesNobody(t *testing.T) {
 func TestRootStaysRoot(t *testing.T) {
 	needRoot(t)
 	foreign := secret(t)
-	if err := os.Chown(foreign, nobody, nobody); err != nil {
+	if err := os.Chown(foreign, nobodyID, nobodyID); err != nil {
 		t.Fatal(err)
 	}
 	out, said := perform(t, task{User: "root", Secret: foreign}, &syscall.SysProcAttr{Credential: &syscall.Credential{}})
@@ -99,11 +99,11 @@ func TestRootStaysRoot(t *testing.T) {
 	want.CapPrm, want.CapEff = working, working
 	everyThread(t, "working", out.Kept, 30, want)
 	if !strings.HasSuffix(out.Open, "permission denied") {
-		t.Errorf("a file of somebody else's: %s", out.Open)
+		t.Errorf("a file of another user: %s", out.Open)
 	}
 }
 
-// An attacker who has taken over a daemon that was started as root, and was told no
+// An attacker who has taken over a daemon that was started as root, and was given no
 // user, finds no root: what is root's own stays out of reach, where a root without capabilities
 // could change it.
 func TestAttackAfterAStartAsRoot(t *testing.T) {
@@ -157,7 +157,7 @@ func TestRootThatCannotChange(t *testing.T) {
 // cannot change.
 func TestOrdinaryUser(t *testing.T) {
 	needRoot(t)
-	credential := &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{nobody}}
+	credential := &syscall.Credential{Uid: nobodyID, Gid: nobodyID, Groups: []uint32{nobodyID}}
 	const four = "65534 65534 65534 65534"
 	for _, tt := range []struct {
 		name          string
@@ -182,14 +182,14 @@ func TestOrdinaryUser(t *testing.T) {
 		})
 	}
 	_, said := perform(t, task{User: "root"}, &syscall.SysProcAttr{Credential: credential})
-	if want := `found "root", expected none or "nobody": only root can become somebody else`; !strings.Contains(said, want) {
+	if want := `found "root", expected none or "nobody": only root can become another user`; !strings.Contains(said, want) {
 		t.Errorf("said %q, want %q", said, want)
 	}
 }
 
 func TestFind(t *testing.T) {
 	u, err := Find("nobody")
-	if want := (User{"nobody", nobody, nobody}); err != nil || u.UID != want.UID || u.Name != want.Name {
+	if want := (User{"nobody", nobodyID, nobodyID}); err != nil || u.UID != want.UID || u.Name != want.Name {
 		t.Errorf("got %+v, %v, want %+v", u, err, want)
 	}
 	if u, err := Find(""); err != nil || os.Geteuid() != 0 && (u.UID != os.Geteuid() || u.GID != os.Getegid()) || u.Name == "" {

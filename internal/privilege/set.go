@@ -16,10 +16,10 @@ type Set uint64
 const (
 	// Working is what the porter needs while it runs. CAP_NET_RAW: packet sockets
 	// that are opened when an interface comes, and magic packets. CAP_NET_ADMIN:
-	// addresses and neighbours of the kernel, nftables, and large socket buffers.
+	// addresses and neighbors of the kernel, nftables, and large socket buffers.
 	Working Set = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN
 	// Watching is Working where nothing of the host's network is to be changed: no
-	// firewall rule, address or neighbour, which take CAP_NET_ADMIN.
+	// firewall rule, address or neighbor, which take CAP_NET_ADMIN.
 	Watching Set = 1 << unix.CAP_NET_RAW
 	// Opening is what it may need to open its sockets: ports below 1024 as well.
 	Opening = Working | 1<<unix.CAP_NET_BIND_SERVICE

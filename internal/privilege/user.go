@@ -66,14 +66,14 @@ func nameOf(uid int) string {
 // capabilities outside of keep. From then on nothing that it could execute gains
 // any (no_new_privs), and the bounding set has none outside of Working.
 //
-// Only root can become somebody else.
+// Only root can become another user.
 func Become(u User, keep Set) error {
 	if err := bound(Working); err != nil {
 		return err
 	}
 	if now := runner(); u.UID != now.UID {
 		if now.UID != 0 {
-			return fmt.Errorf("found %q, expected none or %q: only root can become somebody else", u.Name, now.Name)
+			return fmt.Errorf("found %q, expected none or %q: only root can become another user", u.Name, now.Name)
 		}
 		if err := change(u); err != nil {
 			return err

@@ -16,9 +16,12 @@ const (
 )
 
 // Need skips the test where there is no such program, one of these or another. In CI that is a failure: a
-// skip would hide that nothing was proved.
+// skip would hide that nothing was proved. With -short no test runs a program.
 func Need(tb testing.TB, program string) {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skipf("needs %s: not with -short", program)
+	}
 	_, err := exec.LookPath(program)
 	switch {
 	case err == nil:

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	rulesDir = "../../dashboards/rules"
-	runbook  = "../../dashboards/RUNBOOK.md"
+	shippedRules = "../../dashboards/rules"
+	runbook      = "../../dashboards/RUNBOOK.md"
 	// runbookURL is where the runbook is read; what follows is the anchor.
 	runbookURL = "https://github.com/nightporter/nightporter/blob/main/dashboards/RUNBOOK.md#"
 )
@@ -33,7 +33,7 @@ type rule struct {
 func rules(t *testing.T) []rule {
 	t.Helper()
 	var all []rule
-	for _, file := range files(t, rulesDir) {
+	for _, file := range files(t, shippedRules) {
 		var content struct {
 			Groups []struct {
 				Name     string
@@ -74,13 +74,13 @@ func decode(t *testing.T, path string, into any) {
 
 func TestPromtoolChecksRules(t *testing.T) {
 	Need(t, Promtool)
-	args := append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files(t, rulesDir)...)
+	args := append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files(t, shippedRules)...)
 	Run(t, nil, Promtool, args...)
 }
 
 func TestPromtoolTestsRules(t *testing.T) {
 	Need(t, Promtool)
-	for _, file := range files(t, filepath.Join(rulesDir, "tests")) {
+	for _, file := range files(t, filepath.Join(shippedRules, "tests")) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			Run(t, nil, Promtool, "test", "rules", file)
@@ -120,7 +120,7 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s: summary: found %q, expected one sentence", r.Alert, s)
 		}
 		if d := r.Annotations["description"]; !strings.Contains(d, " First ") {
-			t.Errorf("%s: description: found %q, expected to be told what to do first", r.Alert, d)
+			t.Errorf("%s: description: found %q, expected it to say what to do first", r.Alert, d)
 		}
 		anchor, ok := strings.CutPrefix(r.Annotations["runbook_url"], runbookURL)
 		if !ok || anchor != strings.ToLower(r.Alert) {

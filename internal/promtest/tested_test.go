@@ -54,7 +54,7 @@ func TestEveryRuleIsTested(t *testing.T) {
 			tests[name].nothing++
 		}
 	}
-	for _, file := range files(t, filepath.Join(rulesDir, "tests")) {
+	for _, file := range files(t, filepath.Join(shippedRules, "tests")) {
 		var f testFile
 		decode(t, file, &f)
 		for _, test := range f.Tests {

@@ -1,5 +1,4 @@
-// Package ratelimit rations what each source on the network may ask for, in
-// bounded memory.
+// Package ratelimit limits the rate of events of each source on the network, in bounded memory.
 package ratelimit
 
 import (
@@ -10,28 +9,26 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxSources bounds the sources that a Limiter remembers, and so its memory: 1
-// MiB at most, whoever asks. Beyond it the source that has been quiet for the
-// longest gives way. Whoever has more networks than that to ask from (a /48
-// holds 65,536 of 64 bits) is not held up by a limit for each source; for him
-// there are limits on everybody together.
+// maxSources bounds the sources of a Limiter, and so its memory to 1 MiB. Beyond it the source
+// with the oldest event is removed. A client with more networks than that (a /48 holds 65,536
+// of 64 bits) is not stopped by limits of each source; there are limits on all sources together.
 const maxSources = 2048
 
-// Limiter grants each source a number of events at once, and further ones at a
-// steady rate. The zero Limiter grants everything.
+// Limiter allows each source a burst of events, and further ones at a steady rate. The zero
+// Limiter allows all events.
 type Limiter struct {
 	mu       sync.Mutex
 	limited  bool
 	limit    rate.Limit
 	burst    int
 	bySource map[Source]*list.Element
-	recent   list.List // of *asker, the latest to ask at the front
+	recent   list.List // of *bucket, the latest used at the front
 }
 
-// asker is one source, and what it has left.
-type asker struct {
+// bucket is the token bucket of one source.
+type bucket struct {
 	source Source
-	bucket *rate.Limiter
+	tokens *rate.Limiter
 }
 
 // New returns a Limiter with the limits of SetLimit.
@@ -41,8 +38,8 @@ func New(limit rate.Limit, burst int) *Limiter {
 	return l
 }
 
-// PerMinute returns the arguments of New and SetLimit for n events a minute,
-// half of them at once; 0 stands for no limit.
+// PerMinute returns the arguments of New and SetLimit for n events a minute, half of them at
+// once; 0 is no limit.
 func PerMinute(n int) (limit rate.Limit, burst int) {
 	if n <= 0 {
 		return rate.Inf, 0
@@ -50,8 +47,8 @@ func PerMinute(n int) (limit rate.Limit, burst int) {
 	return rate.Every(time.Minute / time.Duration(n)), (n + 1) / 2
 }
 
-// SetLimit grants every source burst events at once and limit further ones a
-// second; rate.Inf is no limit. Where that is a change, everybody starts anew.
+// SetLimit allows each source burst events at once and limit further ones a second; rate.Inf is
+// no limit. A change resets all sources.
 func (l *Limiter) SetLimit(limit rate.Limit, burst int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,12 +61,12 @@ func (l *Limiter) SetLimit(limit rate.Limit, burst int) {
 	l.recent.Init()
 }
 
-// Take takes one event of source and returns 0, or takes nothing and returns how
-// long source has to wait for its next one.
+// Take counts one event of source and returns 0, or counts nothing and returns how long source
+// has to wait for its next one.
 func (l *Limiter) Take(source Source) time.Duration { return l.next(source, true) }
 
-// Wait returns how long source has to wait for its next event, and takes none: for
-// what is to be counted only once it is known how it ended.
+// Wait returns how long source has to wait for its next event, and counts nothing: for events
+// that are counted later, by their result.
 func (l *Limiter) Wait(source Source) time.Duration { return l.next(source, false) }
 
 func (l *Limiter) next(source Source, take bool) time.Duration {
@@ -87,22 +84,22 @@ func (l *Limiter) next(source Source, take bool) time.Duration {
 	return wait
 }
 
-// bucketOf finds what source has left, and notes that it asked last.
+// bucketOf returns the bucket of source, and marks it as the latest used.
 func (l *Limiter) bucketOf(source Source) *rate.Limiter {
 	if e := l.bySource[source]; e != nil {
 		l.recent.MoveToFront(e)
-		return e.Value.(*asker).bucket
+		return e.Value.(*bucket).tokens
 	}
 	if len(l.bySource) >= maxSources {
 		oldest := l.recent.Back()
-		delete(l.bySource, l.recent.Remove(oldest).(*asker).source)
+		delete(l.bySource, l.recent.Remove(oldest).(*bucket).source)
 	}
-	a := &asker{source: source, bucket: rate.NewLimiter(l.limit, l.burst)}
-	l.bySource[source] = l.recent.PushFront(a)
-	return a.bucket
+	b := &bucket{source: source, tokens: rate.NewLimiter(l.limit, l.burst)}
+	l.bySource[source] = l.recent.PushFront(b)
+	return b.tokens
 }
 
-// Seconds returns d in whole seconds, rounded up: whoever waits for that long is
+// Seconds returns d in whole seconds, rounded up, so that a client that waits for that long is
 // not too early.
 func Seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)

@@ -32,7 +32,7 @@ func TestPerMinute(t *testing.T) {
 	}
 }
 
-// took is how many of n events source gets at this moment.
+// took returns how many of n events are allowed to source at this moment.
 func took(l *ratelimit.Limiter, s ratelimit.Source, n int) (got int) {
 	for range n {
 		if l.Take(s) == 0 {
@@ -70,7 +70,7 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
-// Whoever is refused is not set back by asking.
+// A refused event does not lengthen the wait.
 func TestRefusalsCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := ratelimit.New(ratelimit.PerMinute(1))
@@ -133,10 +133,10 @@ func TestTheQuietestGivesWay(t *testing.T) {
 				t.Fatalf("source %d was not granted its first", i)
 			}
 		}
-		if l.Take(network(0)) == 0 || l.Take(network(1)) == 0 { // known, and now the latest to ask
+		if l.Take(network(0)) == 0 || l.Take(network(1)) == 0 { // known, and now the latest used
 			t.Fatal("a source was forgotten while there was room")
 		}
-		l.Take(network(room)) // the third gives way
+		l.Take(network(room)) // the third is removed
 		for _, i := range []int{0, 1, 3, room - 1, room} {
 			if l.Take(network(i)) == 0 {
 				t.Errorf("source %d was forgotten", i)
@@ -148,8 +148,8 @@ func TestTheQuietestGivesWay(t *testing.T) {
 	})
 }
 
-// A host with a /47 asks from each of its networks: the memory stays within
-// the bound that maxSources names.
+// A host with a /47 sends from each of its networks: the memory stays within the bound of
+// maxSources.
 func TestMemoryIsBounded(t *testing.T) {
 	const networks, most = 1 << 17, 1 << 20
 	l := ratelimit.New(ratelimit.PerMinute(60))
@@ -173,7 +173,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
-// Several goroutines never take more than there is.
+// Several goroutines never take more than the limit.
 func TestTakeTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := ratelimit.New(ratelimit.PerMinute(200))

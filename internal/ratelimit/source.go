@@ -3,23 +3,22 @@ package ratelimit
 import (
 	"net/netip"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
-// Source is what counts as one asker. The zero Source stands for all that have no
-// IP address.
+// Source is a client to which one limit applies. The zero Source is all clients without an IP
+// address.
 type Source struct {
-	mac    machine.MAC  // of a host on the link; zero: prefix counts
+	mac    ether.MAC    // of a host on the link; zero: prefix counts
 	prefix netip.Prefix // where no MAC is known
 }
 
 // MACSource returns the source that is the host with a MAC.
-func MACSource(mac machine.MAC) Source { return Source{mac: mac} }
+func MACSource(mac ether.MAC) Source { return Source{mac: mac} }
 
-// SourceOf returns the source that addr belongs to where no link is known: an
-// IPv4 address, or an IPv6 network of 64 bits, in which a single host may take as
-// many addresses as it likes (RFC 4291 section 2.5.1, RFC 8981). All of the
-// loopback network is one source. A zone makes no difference.
+// SourceOf returns the source of addr if its link is not known: an IPv4 address, or an IPv6
+// network of 64 bits, in which a host may use any number of addresses (RFC 4291 section 2.5.1,
+// RFC 8981). The loopback network is one source. Zones are ignored.
 func SourceOf(addr netip.Addr) Source {
 	addr = plain(addr)
 	bits := addr.BitLen()
@@ -32,14 +31,13 @@ func SourceOf(addr netip.Addr) Source {
 	return prefixSource(addr, bits)
 }
 
-// Locate returns whether an address is on a link of this host, without a router
-// between, and the MAC of its host there; zero if that is not known.
-type Locate func(netip.Addr) (mac machine.MAC, onLink bool)
+// Locate reports whether an address is on a link of this host, and returns the MAC of its host
+// there, zero if that is not known.
+type Locate func(netip.Addr) (mac ether.MAC, onLink bool)
 
-// Source returns the source that addr belongs to. On a link that is one host,
-// whatever addresses it takes: its MAC, or where that is not known the address
-// alone. A network of 64 bits is not one host there, but may be all hosts of the
-// link. Anywhere else, and with a nil Locate, it is that of SourceOf.
+// Source returns the source of addr. On the link it is the MAC of the host, or addr alone if the
+// MAC is not known: a network of 64 bits may be all hosts of the link. Elsewhere, and with a
+// nil Locate, it is that of SourceOf.
 func (l Locate) Source(addr netip.Addr) Source {
 	if l == nil || !addr.IsValid() || plain(addr).IsLoopback() {
 		return SourceOf(addr)
@@ -67,12 +65,12 @@ func prefixSource(addr netip.Addr, bits int) Source {
 
 // MAC returns the MAC of the host that the source is, and false where the source
 // is an address or a network.
-func (s Source) MAC() (machine.MAC, bool) { return s.mac, s.mac != machine.MAC{} }
+func (s Source) MAC() (ether.MAC, bool) { return s.mac, s.mac != ether.MAC{} }
 
 // String returns a MAC, an address or a prefix.
 func (s Source) String() string {
 	switch {
-	case s.mac != machine.MAC{}:
+	case s.mac != ether.MAC{}:
 		return s.mac.String()
 	case s.prefix.IsSingleIP():
 		return s.prefix.Addr().String()

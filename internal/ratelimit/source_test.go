@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/ratelimit"
 )
 
@@ -31,11 +31,11 @@ func TestSourceOf(t *testing.T) {
 	}
 }
 
-var hostMAC = machine.MAC{2, 0, 0, 0, 0, 7}
+var hostMAC = ether.MAC{2, 0, 0, 0, 0, 7}
 
 // link is a link with the networks 192.0.2.0/24, 2001:db8::/64 and fe80::/64. The
-// addresses whose last octet ends in 7 are those of one host, no other MAC is known.
-func link(addr netip.Addr) (mac machine.MAC, onLink bool) {
+// addresses whose last byte ends in 7 are those of one host, no other MAC is known.
+func link(addr netip.Addr) (mac ether.MAC, onLink bool) {
 	for _, p := range []string{"192.0.2.0/24", "2001:db8::/64", "fe80::/64"} {
 		plain := addr.Unmap().WithZone("")
 		if netip.MustParsePrefix(p).Contains(plain) {
@@ -45,7 +45,7 @@ func link(addr netip.Addr) (mac machine.MAC, onLink bool) {
 			return mac, true
 		}
 	}
-	return machine.MAC{}, false
+	return ether.MAC{}, false
 }
 
 func TestLocateSource(t *testing.T) {
@@ -86,10 +86,9 @@ func TestLocateSource(t *testing.T) {
 	}
 }
 
-// TestAttackNeighborsUseUpARation: a host on the link takes many addresses of the
-// network in which its neighbours have theirs. It has one ration, and its
-// neighbours have their own.
-func TestAttackNeighborsUseUpARation(t *testing.T) {
+// TestAttackNeighborsShareNoLimit: a host on the link uses many addresses of the network of its
+// neighbors. It has one limit, and its neighbors have their own.
+func TestAttackNeighborsShareNoLimit(t *testing.T) {
 	for _, network := range []string{"192.0.2.1%d7", "2001:db8::%d:7", "fe80::%d:7%%eth0"} {
 		l := ratelimit.New(ratelimit.PerMinute(60))
 		granted := 0

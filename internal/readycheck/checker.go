@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -12,27 +13,27 @@ const (
 	// Limit is how long one check may take.
 	Limit = 2 * time.Second
 
-	// most is how many checks run at once.
-	most = 32
+	// maxRunning is how many checks run at once.
+	maxRunning = 32
 )
 
-// Subject is what a check is about.
+// Subject identifies a check.
 type Subject struct {
-	Machine machine.MAC
+	Machine ether.MAC
 	Service machine.Service
-	Began   time.Time // of the waiting that it belongs to
+	Began   time.Time // start of the arrival that it belongs to
 }
 
-// Result is what came of a check.
+// Result is the result of a check.
 type Result struct {
 	Subject
 	Err error // why the service is not ready; nil: it is
 }
 
-// Checker runs checks. Only its results may be read by another goroutine than the one
-// that calls its methods.
+// Checker runs checks. Its methods are called by one goroutine; the channel of results
+// may be read by another.
 type Checker struct {
-	run     context.Context // of all checks; it ends with Close
+	run     context.Context // of all checks; Close cancels it
 	stop    context.CancelFunc
 	group   sync.WaitGroup
 	running map[place]bool
@@ -41,7 +42,7 @@ type Checker struct {
 
 // place is a service of a machine, of which one check runs at a time.
 type place struct {
-	machine machine.MAC
+	machine ether.MAC
 	service machine.Service
 }
 
@@ -49,15 +50,15 @@ func (s Subject) place() place { return place{s.Machine, s.Service} }
 
 // New returns a Checker. Close ends it.
 func New() *Checker {
-	c := &Checker{running: make(map[place]bool), results: make(chan Result, most)}
+	c := &Checker{running: make(map[place]bool), results: make(chan Result, maxRunning)}
 	c.run, c.stop = context.WithCancel(context.Background())
 	return c
 }
 
-// Start begins a check, and reports whether it did: there may be too many, or one of
-// the service already.
+// Start starts a check, and reports whether it did: it does not if maxRunning checks
+// run, or one of the service.
 func (c *Checker) Start(s Subject, t Target) bool {
-	if len(c.running) >= most || c.running[s.place()] {
+	if len(c.running) >= maxRunning || c.running[s.place()] {
 		return false
 	}
 	c.running[s.place()] = true
@@ -69,10 +70,10 @@ func (c *Checker) Start(s Subject, t Target) bool {
 	return true
 }
 
-// Results returns the channel of results. Done has to be called for each.
+// Results returns the channel of results. Call Done for each.
 func (c *Checker) Results() <-chan Result { return c.results }
 
-// Done makes room for another check of the service.
+// Done allows another check of the service.
 func (c *Checker) Done(r Result) { delete(c.running, r.place()) }
 
 // Close ends all checks, and returns when they have ended.

@@ -1,5 +1,5 @@
-// Package readycheck finds out by connections of our own whether services can take
-// their clients: by an HTTP answer, or by what they say first. A Checker belongs to
-// the event loop, which starts checks and takes their results; each check is a
-// goroutine of its own and ends within Limit.
+// Package readycheck checks whether services are ready by connections of its own: by an
+// HTTP response, or by the first bytes that the service sends. A Checker belongs to the
+// event loop, which starts checks and reads their results; each check is a goroutine and
+// ends within Limit.
 package readycheck

@@ -55,7 +55,7 @@ func TestHTTP(t *testing.T) {
 	var from netip.AddrPort
 	var host string
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) {
 		from, host = netip.MustParseAddrPort(r.RemoteAddr), r.Host
 		if r.Method != http.MethodGet || !r.Close {
 			t.Errorf("%s, and the connection is kept: %t", r.Method, !r.Close)
@@ -101,9 +101,9 @@ func TestHTTP(t *testing.T) {
 	for ready, want := range map[string]string{"https:/": "", "https:/starting": "status 503"} {
 		wantCheck(t, to(t, secure.Listener.Addr(), ready), want)
 	}
-	nobody := listen(t, "127.0.0.1:0")
-	nobody.Close()
-	wantCheck(t, to(t, nobody.Addr(), "http:/"), "refused")
+	closed := listen(t, "127.0.0.1:0")
+	closed.Close()
+	wantCheck(t, to(t, closed.Addr(), "http:/"), "refused")
 }
 
 // says has a server say this to each client, and hold the connection.
@@ -166,7 +166,7 @@ func TestBoundedChecks(t *testing.T) {
 	subject := func(i int) Subject {
 		return Subject{Service: machine.Service{Addr: mute.To.Addr(), Port: machine.Port{Protocol: machine.TCP, Number: uint16(i)}}}
 	}
-	for i := range most {
+	for i := range maxRunning {
 		if !c.Start(subject(i), mute) {
 			t.Fatalf("check %d was not begun", i)
 		}
@@ -174,7 +174,7 @@ func TestBoundedChecks(t *testing.T) {
 			t.Fatal("a second check of the same service was begun")
 		}
 	}
-	if c.Start(subject(most), mute) {
+	if c.Start(subject(maxRunning), mute) {
 		t.Error("too many checks")
 	}
 	begun := time.Now()
@@ -186,5 +186,5 @@ func TestBoundedChecks(t *testing.T) {
 	if !c.Start(r.Subject, mute) {
 		t.Error("no room, though a check is over")
 	}
-	c.Close() // ends those that run, though nobody takes the results
+	c.Close() // ends those that run, though the results are not read
 }

@@ -24,15 +24,15 @@ const (
 	// maxHead bounds the head of an HTTP answer, in bytes.
 	maxHead = 8 << 10
 
-	// tries is how many local ports are tried: others may be in use.
+	// tries bounds the local ports that are tried: some may be in use.
 	tries = 16
 )
 
-// Target is a service, and the way to it. Our kernel knows where its machine is: each
-// answer to the porter's questions tells it as well.
+// Target is a service, and the way to it. The kernel's neighbor cache has its machine:
+// each answer to a probe of the porter updates it.
 type Target struct {
 	Interface string
-	From      netip.Addr // ours
+	From      netip.Addr // address of the porter
 	To        netip.AddrPort
 	Ready     machine.Ready
 }
@@ -45,7 +45,7 @@ func (t Target) check(ctx context.Context) error {
 	return t.checkHTTP(ctx)
 }
 
-// dial connects from one of the ports of our probes, by the interface of the machine.
+// dial connects from one of the ports for probes, on the interface of the machine.
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Control: t.bind}
 	var err error
@@ -69,17 +69,17 @@ func (t Target) zoned(ip netip.Addr) netip.Addr {
 	return ip
 }
 
-// bind ties a socket to the interface, where that is allowed.
+// bind binds a socket to the interface, if that is permitted.
 func (t Target) bind(_, _ string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) { failed = unix.BindToDevice(int(fd), t.Interface) })
-	if errors.Is(failed, unix.EPERM) { // before Linux 5.7 it takes CAP_NET_RAW
+	if errors.Is(failed, unix.EPERM) { // needs CAP_NET_RAW before Linux 5.7
 		failed = nil
 	}
 	return errors.Join(err, failed)
 }
 
-// checkBanner compares the first octets that the service sends.
+// checkBanner compares the first bytes that the service sends.
 func (t Target) checkBanner(ctx context.Context) error {
 	conn, err := t.dial(ctx)
 	if err != nil {
@@ -96,14 +96,14 @@ func (t Target) checkBanner(ctx context.Context) error {
 	return fmt.Errorf("it said %q: expected %q", got[:n], t.Ready.Banner)
 }
 
-// checkHTTP asks for the path. An answer is one answer: redirects are not followed.
+// checkHTTP requests the path. Redirects are not followed.
 func (t Target) checkHTTP(ctx context.Context) error {
 	transport := &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHead,
-		// It is asked whether the service works, not who it is: nothing secret is sent.
+		// The certificate is not verified: nothing secret is sent.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
 	u, err := url.Parse(t.url())
@@ -125,7 +125,7 @@ func (t Target) checkHTTP(ctx context.Context) error {
 	return nil
 }
 
-// url names the service by its address, without the port where that is the usual one.
+// url returns the URL of the service, without the port if it is the default one.
 func (t Target) url() string {
 	scheme, usual := "http", ":80"
 	if t.Ready.By == machine.ByHTTPS {

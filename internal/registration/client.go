@@ -10,9 +10,11 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"nightporter/internal/wait"
 )
 
-// Wire is a registration as it travels. Absent fields are left to the porter.
+// Wire is a registration as JSON. The porter fills in absent fields.
 type Wire struct {
 	MAC        string        `json:"mac"`
 	Name       string        `json:"name,omitempty"`
@@ -23,12 +25,12 @@ type Wire struct {
 	Password   string        `json:"password,omitempty"`
 	WakeFrom   []string      `json:"wake_from,omitempty"`
 	WakeMAC    string        `json:"wake_mac,omitempty"`
-	Watch      bool          `json:"watch,omitempty"` // here, and not about to sleep
-	Trial      bool          `json:"check,omitempty"` // only ask, see Try
+	Watch      bool          `json:"watch,omitempty"` // up, to be watched; not about to sleep
+	Trial      bool          `json:"check,omitempty"` // check only, see Try
 }
 
-// WireAddress is one address of a Wire. Port must not be nil: an empty list
-// claims the address and wakes nobody.
+// WireAddress is one address of a Wire. Port must not be nil: an empty list claims the
+// address, but no packet wakes.
 type WireAddress struct {
 	IP   string     `json:"ip"`
 	Port []WirePort `json:"port"`
@@ -45,8 +47,8 @@ func (p WirePort) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(p))
 }
 
-// ParseMonitor reads "IP=PORT,PORT" ("192.168.1.5=22,51820/udp"), or an address
-// alone. What the parts may be is checked by Wire.Check.
+// ParseMonitor reads "IP=PORT,PORT" ("192.168.1.5=22,51820/udp"), or an address alone.
+// Wire.Check checks the parts.
 func ParseMonitor(s string) WireAddress {
 	ip, list, _ := strings.Cut(s, "=")
 	return WireAddress{IP: strings.TrimSpace(ip), Port: ParsePorts(list)}
@@ -63,7 +65,7 @@ func ParsePorts(list string) []WirePort {
 	return ports
 }
 
-// Check finds the mistakes that the porter would find by reading w.
+// Check returns the error that the porter would find by reading w.
 func (w Wire) Check() error {
 	body, err := json.Marshal(w)
 	if err != nil {
@@ -92,21 +94,20 @@ func Send(ctx context.Context, addr string, w Wire) error {
 	return exchange(ctx, conn, w)
 }
 
-// How SendRetry tries again. The pauses are short, because a machine waits for the
-// answer before it goes to sleep.
+// Times of SendRetry. The pauses are short, because a machine waits for the answer before it
+// goes to sleep.
 const (
 	firstPause   = 250 * time.Millisecond
 	lastPause    = time.Second
-	shortestSend = time.Second // of an attempt, as long as there is that much time
+	shortestSend = time.Second // of an attempt, if ctx allows it
 )
 
-// SendRetry is Send with up to retries further attempts, or with any number if that
-// is negative, as long as ctx allows. It tries again when the porter could not be
-// reached, when it did not answer or broke the connection, and when it asked for
-// that; another refusal is final. An attempt that is not the last one takes half
-// of the time until the deadline of ctx, so that a porter that is silent at first
-// is not waited for until the end. The pauses differ, so that machines which were
-// turned away together do not come back together.
+// SendRetry is Send with up to retries further attempts, or with any number if retries is
+// negative, until ctx ends. It tries again if the porter could not be reached, did not answer,
+// closed the connection, or answered "try again"; another refusal is final. An attempt that is
+// not the last one takes at most half of the time until the deadline of ctx, so that a porter
+// that is silent at first does not use up all of it. The pauses are random, so that machines
+// that were refused together do not come back together.
 func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 	pause := firstPause
 	var last *Rejection
@@ -119,16 +120,16 @@ func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 		if r != nil {
 			last = r
 		} else if last != nil && ctx.Err() != nil {
-			err = last // what the porter said says more than that the time is over
+			err = last // the answer says more than the deadline
 		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if !wait.For(ctx, pause/2+rand.N(pause/2)) {
 			return fmt.Errorf("no time left to try again: %w", err)
 		}
 		pause = min(2*pause, lastPause)
 	}
 }
 
-// attempt is one Send of SendRetry. With more it is not the last one.
+// attempt is one Send of SendRetry. more is false for the last one.
 func attempt(ctx context.Context, addr string, w Wire, more bool) error {
 	if deadline, ok := ctx.Deadline(); ok && more {
 		var cancel context.CancelFunc
@@ -148,8 +149,8 @@ func exchange(ctx context.Context, conn net.Conn, w Wire) error {
 	if err != nil {
 		return err
 	}
-	// A porter that turns us away answers without reading, so a failed write may
-	// still be followed by an answer.
+	// A porter that refuses a connection answers without reading, so an answer may follow a
+	// failed write.
 	_, writeErr := conn.Write(body)
 	reply, readErr := io.ReadAll(io.LimitReader(conn, 1024))
 	switch {

@@ -81,7 +81,7 @@ func TestWireCheck(t *testing.T) {
 
 func TestSend(t *testing.T) {
 	got := make(chan registration.Request, 1)
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		got <- r
 		return nil
 	})
@@ -95,7 +95,7 @@ func TestSend(t *testing.T) {
 
 func TestSendRejected(t *testing.T) {
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
 		calls.Add(1)
 		return errors.New("not you")
 	})
@@ -110,8 +110,9 @@ func TestSendRejected(t *testing.T) {
 }
 
 func TestSendRetryUntilThereIsRoom(t *testing.T) {
+	t.Parallel()
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
 		if calls.Add(1) < 3 {
 			return registration.Refuse(registration.Limited, "not now, try again")
 		}
@@ -129,16 +130,17 @@ func TestSendRetryUntilThereIsRoom(t *testing.T) {
 
 // TestSendRetryTellsWhatThePorterSaid, and not only that the time was over.
 func TestSendRetryTellsWhatThePorterSaid(t *testing.T) {
+	t.Parallel()
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(ctx context.Context, _ registration.Request, _ registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(ctx context.Context, _ registration.Request, _ registration.Peer) error {
 		if calls.Add(1) == 1 {
-			return registration.Refuse(registration.Refused, "nobody answers, try again")
+			return registration.Refuse(registration.Refused, "no host answers, try again")
 		}
 		<-ctx.Done()
 		return ctx.Err()
 	})
 	err := registration.SendRetry(deadline(t, time.Second), d.addr, goodWire(), 3)
-	if want := "no time left to try again: the porter refused: nobody answers, try again"; err == nil || err.Error() != want {
+	if want := "no time left to try again: the porter refused: no host answers, try again"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	d.stop()
@@ -187,6 +189,7 @@ func TestSendToOddPorters(t *testing.T) {
 }
 
 func TestSendRetryKeepsItsTime(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // accepts in the kernel, never answers
 	if err != nil {
 		t.Fatal(err)

@@ -15,22 +15,22 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
+	"nightporter/internal/wait"
 )
 
-// Identity is what a machine finds out about itself in order to register.
+// Identity is what a machine needs to know of itself to register.
 type Identity struct {
 	Interface string
-	MAC       machine.MAC
-	Addrs     []netip.Addr // those of global scope that last, IPv4 first as the kernel lists them
+	MAC       ether.MAC
+	Addrs     []netip.Addr // lasting ones of global scope, IPv4 first as the kernel lists them
 }
 
 // ErrThisHost says that an address is this host's own.
 var ErrThisHost = errors.New("this host itself")
 
-// Detect returns the identity of the interface that leads to addr
-// ("host:port"). It sends no packet to addr, though it may ask a name server. The
-// error is ErrThisHost if addr is of this host.
+// Detect returns the identity of the interface that leads to addr ("host:port"). It sends no
+// packet to addr, but may query a name server. The error is ErrThisHost if addr is of this host.
 func Detect(ctx context.Context, addr string) (Identity, error) {
 	local, err := sourceOf(ctx, addr)
 	if err != nil {
@@ -118,8 +118,7 @@ func interfaceOf(ip netip.Addr) (net.Interface, []netip.Addr, error) {
 	return net.Interface{}, nil, fmt.Errorf("no interface has the address %s", ip)
 }
 
-// Address flags of linux/if_addr.h that make an address unfit to register: it
-// will not be there tomorrow, or is not there yet.
+// Address flags of linux/if_addr.h that exclude an address: it is temporary, or not usable yet.
 const (
 	flagTemporary  = 0x01 // IFA_F_TEMPORARY: a privacy address, RFC 8981
 	flagDADFailed  = 0x08 // IFA_F_DADFAILED
@@ -129,15 +128,15 @@ const (
 )
 
 const (
-	// testTime is how long the kernel may test an address for duplicates: up to a second
-	// before and a second after its question (RFC 4862 section 5.4), and some more on a
-	// busy machine.
+	// testTime is how long duplicate address detection may take: up to a second before the
+	// solicitation and a second after it (RFC 4862 section 5.4), and some more on a busy machine.
 	testTime = 3 * time.Second
-	// testPause is how long to wait until the kernel is asked again.
+	// testPause is the time between two reads of the flags.
 	testPause = 100 * time.Millisecond
 )
 
-// settled is passingAddrs once none of addrs is under test, or at the end of the time.
+// settled returns passingAddrs as soon as none of addrs is tentative, at the latest after
+// testTime.
 func settled(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
@@ -147,19 +146,15 @@ func settled(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]uint64, er
 		if err != nil || !slices.ContainsFunc(addrs, underTest) {
 			return passing, err
 		}
-		select {
-		case <-time.After(testPause):
-		case <-ctx.Done():
+		if !wait.For(ctx, testPause) {
 			return passing, nil
 		}
 	}
 }
 
-// passingAddrs returns the flags of this host's IPv6 addresses that are unfit to
-// register.
+// passingAddrs returns the flags of this host's IPv6 addresses that are not to be registered.
 func passingAddrs() (map[netip.Addr]uint64, error) {
-	// Not /proc/net, which shows the network namespace of the process's first
-	// thread, whatever that of this one is.
+	// Not /proc/net, which shows the network namespace of the first thread of the process.
 	f, err := os.Open("/proc/thread-self/net/if_inet6")
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil // a kernel without IPv6
@@ -176,7 +171,7 @@ func passingAddrs() (map[netip.Addr]uint64, error) {
 //	20010db8000000000000000000000002 04 40 00 21     eth0
 //
 // (address, interface index, prefix length, scope, flags, interface; all in
-// hexadecimal) and returns the flags of the addresses with passing ones.
+// hexadecimal) and returns the flags of the addresses that are not to be registered.
 func parseInet6(r io.Reader) (map[netip.Addr]uint64, error) {
 	passing := make(map[netip.Addr]uint64)
 	sc := bufio.NewScanner(r)

@@ -1,6 +1,5 @@
-// Package registration is the desk at which a machine says "I am going to
-// sleep": the TCP JSON protocol, its server and client, and the rules about
-// who may register what.
+// Package registration implements the TCP JSON protocol by which a machine announces that it
+// is about to sleep: server, client and admission rules.
 //
 // # Protocol
 //
@@ -17,10 +16,10 @@
 // wake_from (who may wake the machine: CIDRs or bare addresses), wake_mac (the
 // card that wakes it, where that is not mac), guests (entries as in monitor with the
 // mac of a virtual machine or container), watch (true: the machine is up
-// and to be looked after, and is not about to sleep) and check (true: nothing is
-// registered; the answer is the refusal, or "checked: " and what would come of it).
+// and to be watched, and is not about to sleep) and check (true: nothing is
+// registered; the answer is the refusal, or "checked: " and the result).
 // The clients of Wakupator speak the same protocol.
 //
-// A refusal for want of time or room ends in "try again"; every other refusal
-// is final until somebody changes something.
+// A refusal that may pass by itself (a timeout, a limit) ends in "try again". Every other
+// refusal is final until the machine or the configuration changes.
 package registration

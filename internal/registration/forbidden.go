@@ -5,12 +5,12 @@ import (
 	"net/netip"
 	"slices"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
 
-// path names the address of the i-th entry, of those of monitor and guests together.
+// path returns the path of the i-th address, of monitor and guests together.
 func (r *Request) path(i int) string {
 	if i < len(r.Monitor) {
 		return monitorIP(i)
@@ -32,9 +32,8 @@ func checkAddresses(req Request, n Network) error {
 	return nil
 }
 
-// Forbidden says why ip is never claimed, whatever the trust and wherever it is,
-// or returns nothing. To claim such an address would cut the LAN off its router,
-// or ourselves off it.
+// Forbidden returns why ip is never claimed under any trust, or "". To claim such an address
+// would cut the LAN off from its router, or this host off from the LAN.
 func Forbidden(ip netip.Addr, n Addresses) string {
 	switch {
 	case !ip.IsValid() || ip.IsUnspecified():
@@ -57,8 +56,8 @@ func Forbidden(ip netip.Addr, n Addresses) string {
 	return ""
 }
 
-// foreignMAC says why a MAC is never a machine's, or returns nothing.
-func foreignMAC(mac machine.MAC, n Network) string {
+// foreignMAC returns why a MAC is never a machine's, or "".
+func foreignMAC(mac ether.MAC, n Network) string {
 	switch {
 	case n.OwnMAC(mac):
 		return "an interface of the porter's own host"

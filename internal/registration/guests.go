@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
-// guests reads the addresses of virtual machines and containers that live and die with
-// the machine.
+// guests reads the addresses of virtual machines and containers that run on the machine.
 func (r *reader) guests(path string, raw json.RawMessage) error {
 	r.req.HasGuests = true
 	return r.addresses(path, raw, `such as [{"mac": "52:54:00:12:34:56", "ip": "192.168.1.6", "port": [22]}]`, &r.req.Guests)
@@ -27,11 +27,11 @@ func (r *reader) checkGuests() error {
 	return nil
 }
 
-// TakeGuests takes in the guests of the machine that the configuration names. They are
-// the machine's guests also where the machine takes them for its own addresses, or says
-// nothing of guests at all.
-func (r *Request) TakeGuests(known []machine.Address) {
-	r.Named = known
+// UseConfiguredGuests adds the guests that the configuration names. An address of theirs is a
+// guest's even if the registration lists it as the machine's own. They are left out if the
+// registration has guests of its own.
+func (r *Request) UseConfiguredGuests(known []machine.Address) {
+	r.ConfiguredGuests = known
 	for _, list := range [][]machine.Address{r.Monitor, r.Guests} {
 		for i, a := range list {
 			if k := named(known, a.IP); k != nil && !a.Guest() {
@@ -57,72 +57,72 @@ func named(list []machine.Address, ip netip.Addr) *machine.Address {
 	return nil
 }
 
-// Names reports whether a is a guest that is among those which the configuration names.
-func Names(known []machine.Address, a machine.Address) bool {
+// IsConfiguredGuest reports whether known, the addresses of the configuration, has the guest a.
+func IsConfiguredGuest(known []machine.Address, a machine.Address) bool {
 	k := named(known, a.IP)
 	return k != nil && k.MAC == a.MAC
 }
 
-// Unnamed is why a guest waits under trust: self. Nobody can prove that an address which
-// another MAC has lives and dies with the machine.
-func Unnamed(mac machine.MAC) Reason {
-	return Reason(fmt.Sprintf("it belongs to %s: name that in machines[].guests of the configuration if it is a guest of the machine", mac))
+// UnconfiguredGuest is why a guest waits under trust: self. A machine cannot prove that the
+// address of another MAC is its guest's.
+func UnconfiguredGuest(mac ether.MAC) Reason {
+	return Reason(fmt.Sprintf("it belongs to %s: add that MAC to machines[].guests of the configuration if it is a guest of the machine", mac))
 }
 
-// guest says whether an address can be claimed that another MAC has. It returns the
-// address with its MAC, if that is known.
+// guest decides whether the address of a guest can be claimed. It returns the address with its
+// MAC, if that is known.
 func (p Policy) guest(ctx context.Context, path string, a machine.Address, req Request, n Network) (machine.Address, Place, error) {
-	isNamed := a.Guest() && Names(req.Named, a)
+	isNamed := a.Guest() && IsConfiguredGuest(req.ConfiguredGuests, a)
 	place := Place{IP: a.IP, Unproved: !isNamed}
 	switch {
-	case !n.CanAsk(a.IP):
+	case !n.CanResolve(a.IP):
 		place.Waiting = NoNetwork
 		return a, place, nil
-	case isNamed && n.OnLink(a.IP): // the operator says so
+	case isNamed && n.OnLink(a.IP): // the operator confirmed it
 		return a, place, nil
 	case p.Trust == Self && a.Guest() && !isNamed:
-		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
+		return a, Place{IP: a.IP, Waiting: UnconfiguredGuest(a.MAC)}, nil
 	}
-	macs, err := ask(ctx, a.IP, n)
+	macs, err := resolve(ctx, a.IP, n)
 	if err != nil {
-		return a, place, fmt.Errorf("%s: ask who has %s: %w", path, a.IP, err)
+		return a, place, fmt.Errorf("%s: resolve %s: %w", path, a.IP, err)
 	}
 	if !a.Guest() && len(macs) > 0 {
 		a.MAC = macs[0]
 	}
 	switch {
-	case slices.ContainsFunc(macs, func(m machine.MAC) bool { return m != a.MAC }) || len(macs) == 0:
-		place.Waiting, place.Unproved = NoGuest, true
-	case a.MAC == req.MAC: // it is no guest
-		a.MAC, place.Unproved = machine.MAC{}, false
+	case slices.ContainsFunc(macs, func(m ether.MAC) bool { return m != a.MAC }) || len(macs) == 0:
+		place.Waiting, place.Unproved = GuestSilent, true
+	case a.MAC == req.MAC: // the machine itself answers
+		a.MAC, place.Unproved = ether.MAC{}, false
 	case p.Trust == Self && !isNamed:
-		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
+		return a, Place{IP: a.IP, Waiting: UnconfiguredGuest(a.MAC)}, nil
 	default:
 		place.Unproved = false
 	}
 	return a, place, nil
 }
 
-// Household is a machine, and which of its addresses count: it is not believed that it
-// has a guest for whom the operator has not vouched.
-type Household struct {
+// GuestHost is a machine, and which of its addresses count. A guest that the operator did not
+// confirm does not count.
+type GuestHost struct {
 	machine.Spec
 	Counts func(netip.Addr) bool
 }
 
-// houses reports whether a machine has a guest with a MAC.
-func (h Household) houses(mac machine.MAC) bool {
+// hasGuest reports whether a machine has a guest with a MAC.
+func (h GuestHost) hasGuest(mac ether.MAC) bool {
 	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Guest() && a.MAC == mac && h.Counts(a.IP) })
 }
 
-// CheckGuests returns nil if a machine that registers is no guest of one that is known,
-// and has it not as a guest. The error is a *Refusal.
-func CheckGuests(registering, known Household) error {
+// CheckGuests returns nil if neither of two machines is a guest of the other. The error is a
+// *Refusal.
+func CheckGuests(registering, known GuestHost) error {
 	switch {
-	case known.houses(registering.MAC):
+	case known.hasGuest(registering.MAC):
 		return Refuse(Refused, "mac: found %s, which is a guest of %q: expected that of a machine, or the guest to be left out there first",
 			registering.MAC, known.Name)
-	case registering.houses(known.MAC):
+	case registering.hasGuest(known.MAC):
 		return Refuse(Refused, "guests: found %s, which is the mac of %q: expected that of a guest, or %q to be forgotten first%s",
 			known.MAC, known.Name, known.Name, ForgetHint(known.Name))
 	}

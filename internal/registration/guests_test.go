@@ -7,12 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 9}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 9}
 	guestIP4 = netip.MustParseAddr("192.168.1.9")
 	guestIP6 = netip.MustParseAddr("fd00::9")
 )
@@ -28,9 +29,9 @@ func TestDecodeGuests(t *testing.T) {
 		`"guests":{}}`:                                                                                          `guests: found an object: expected a list such as [{"mac": "52:54:00:12:34:56", "ip": "192.168.1.6", "port": [22]}]`,
 		`"guests":` + addresses(17) + `}`:                                                                       "guests: found 17 entries: expected at most 16",
 		`"guests":[{"port":[]}]}`:                                                                               "guests[0].ip: missing: expected an IPv4 or IPv6 address",
-		`"guests":[{"ip":"10.0.0.1"}]}`:                                                                         "guests[0].port: missing: expected a list of ports; an empty one claims the address and wakes nobody",
+		`"guests":[{"ip":"10.0.0.1"}]}`:                                                                         "guests[0].port: missing: expected a list of ports; an empty list claims the address, but no packet wakes",
 		`"guests":[{"mac":1,"ip":"10.0.0.1"}]}`:                                                                 `guests[0].mac: found 1: expected a MAC address such as "d8:cb:8a:39:be:a1"`,
-		`"guests":[{"mac":"ff:ff:ff:ff:ff:ff"}]}`:                                                               `guests[0].mac: found "ff:ff:ff:ff:ff:ff": expected the address of one machine, not of a group or of nobody`,
+		`"guests":[{"mac":"ff:ff:ff:ff:ff:ff"}]}`:                                                               `guests[0].mac: found "ff:ff:ff:ff:ff:ff": expected the unicast address of one machine`,
 		`"guests":[{"mac":"d8:cb:8a:39:be:a1","ip":"10.0.0.1","port":[]}]}`:                                     "guests[0].mac: found d8:cb:8a:39:be:a1, the machine's own: expected that of a guest; the machine's own addresses belong in monitor",
 		`"guests":[{"mac":"d8:cb:8a:39:be:a2","ip":"10.0.0.1","port":[]}]}`:                                     "guests[0].mac: found d8:cb:8a:39:be:a2, the machine's own: expected that of a guest; the machine's own addresses belong in monitor",
 		`"monitor":[{"ip":"10.0.0.1","port":[]}],"guests":[{"ip":"10.0.0.1","port":[]}]}`:                       `guests[0].ip: found "10.0.0.1": expected an address that is not in the list already`,
@@ -45,13 +46,13 @@ func TestDecodeGuests(t *testing.T) {
 }
 
 // guest is an address of the guest of the tests; a zero MAC was not told.
-func guest(ip netip.Addr, mac machine.MAC) machine.Address { return machine.Address{IP: ip, MAC: mac} }
+func guest(ip netip.Addr, mac ether.MAC) machine.Address { return machine.Address{IP: ip, MAC: mac} }
 
 // TestGuestPlaces: under self a guest is believed that the configuration names, and no
 // other. Otherwise it is one that answers now. Whatever waits does not spoil the rest.
 func TestGuestPlaces(t *testing.T) {
 	const self, allow, open = registration.Self, registration.Allowlist, registration.Open
-	nobody := machine.MAC{}
+	noMAC := ether.MAC{}
 	here := registration.Place{}
 	waits := func(why registration.Reason, unproved bool) registration.Place {
 		return registration.Place{Waiting: why, Unproved: unproved}
@@ -61,29 +62,29 @@ func TestGuestPlaces(t *testing.T) {
 		name    string
 		trusts  []registration.Trust
 		guest   machine.Address
-		named   bool          // by the configuration
-		answers []machine.MAC // for its address
+		named   bool        // by the configuration
+		answers []ether.MAC // for its address
 		want    registration.Place
-		mac     machine.MAC // that it is known with; zero: as the machine's own
-		gone    bool        // it is left out
+		mac     ether.MAC // that it is known with; zero: as the machine's own
+		gone    bool      // it is left out
 	}{
-		{name: "it answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{guestMAC}, want: here, mac: guestMAC},
-		{name: "it is silent", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), want: waits(registration.NoGuest, true), mac: guestMAC},
-		{name: "another answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{otherMAC},
-			want: waits(registration.NoGuest, true), mac: guestMAC},
-		{name: "two answer", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{guestMAC, otherMAC},
-			want: waits(registration.NoGuest, true), mac: guestMAC},
-		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, nobody), answers: []machine.MAC{guestMAC}, want: here, mac: guestMAC},
-		{name: "nobody knows its MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), gone: true},
-		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), answers: []machine.MAC{towerMAC}, want: here},
-		{name: "nobody vouches", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{guestMAC},
-			want: waits(registration.Unnamed(guestMAC), false), mac: guestMAC},
-		{name: "nobody vouches, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, nobody), answers: []machine.MAC{guestMAC},
-			want: waits(registration.Unnamed(guestMAC), false), mac: guestMAC},
+		{name: "it answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
+		{name: "it is silent", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), want: waits(registration.GuestSilent, true), mac: guestMAC},
+		{name: "another answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{otherMAC},
+			want: waits(registration.GuestSilent, true), mac: guestMAC},
+		{name: "two answer", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC, otherMAC},
+			want: waits(registration.GuestSilent, true), mac: guestMAC},
+		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, noMAC), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
+		{name: "its MAC is unknown", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, noMAC), gone: true},
+		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, noMAC), answers: []ether.MAC{towerMAC}, want: here},
+		{name: "not configured", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC},
+			want: waits(registration.UnconfiguredGuest(guestMAC), false), mac: guestMAC},
+		{name: "not configured, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, noMAC), answers: []ether.MAC{guestMAC},
+			want: waits(registration.UnconfiguredGuest(guestMAC), false), mac: guestMAC},
 		{name: "named", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, guestMAC), named: true, want: here, mac: guestMAC},
-		{name: "named, without a MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), named: true, want: here, mac: guestMAC},
+		{name: "named, without a MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, noMAC), named: true, want: here, mac: guestMAC},
 		{name: "named with another MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, otherMAC), named: true,
-			want: waits(registration.Unnamed(otherMAC), false), mac: otherMAC},
+			want: waits(registration.UnconfiguredGuest(otherMAC), false), mac: otherMAC},
 		{name: "in no network", trusts: []registration.Trust{self, allow, open}, guest: guest(far, guestMAC), named: true, want: waits(registration.NoNetwork, false), mac: guestMAC},
 	} {
 		for _, trust := range tt.trusts {
@@ -94,9 +95,9 @@ func TestGuestPlaces(t *testing.T) {
 					req := request(towerMAC, "192.168.1.5")
 					req.Guests, req.HasGuests = []machine.Address{tt.guest}, true
 					if tt.named {
-						req.TakeGuests([]machine.Address{guest(tt.guest.IP, guestMAC)})
+						req.UseConfiguredGuests([]machine.Address{guest(tt.guest.IP, guestMAC)})
 					}
-					p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}}
+					p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC}}
 					v, err := p.Check(t.Context(), req, from("192.168.1.5"), n)
 					if err != nil {
 						t.Fatal(err)
@@ -127,7 +128,7 @@ func TestGuestsThatRefuse(t *testing.T) {
 		guest    machine.Address
 		want     string
 	}{
-		{"only the guest could be claimed", "192.168.1.8", guest(guestIP4, guestMAC), "monitor[0].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 (trust: self), try again"},
+		{"only the guest could be claimed", "192.168.1.8", guest(guestIP4, guestMAC), "monitor[0].ip: no host answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 (trust: self), try again"},
 		{"a gateway", "192.168.1.5", guest(netip.MustParseAddr("192.168.1.254"), guestMAC), "guests[0].ip: found 192.168.1.254, a gateway's address: expected an address of the machine"},
 		{"our own address", "192.168.1.5", guest(netip.MustParseAddr("192.168.1.1"), guestMAC), "guests[0].ip: found 192.168.1.1, an address of the porter's own host: expected an address of the machine"},
 		{"our own MAC", "192.168.1.5", guest(guestIP4, porterMAC), "guests[0].ip: found 192.168.1.9 at b8:27:eb:00:00:01, an interface of the porter's own host: expected a guest of the machine"},
@@ -135,7 +136,7 @@ func TestGuestsThatRefuse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				req := request(towerMAC, tt.ip)
-				req.TakeGuests([]machine.Address{tt.guest})
+				req.UseConfiguredGuests([]machine.Address{tt.guest})
 				_, err := (registration.Policy{}).Check(t.Context(), req, from("192.168.1.5"), newNetwork())
 				if got := refusal(t, err); got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
@@ -153,25 +154,25 @@ func TestTooManyServicesWithGuests(t *testing.T) {
 		many.Ports = append(many.Ports, machine.Port{Protocol: machine.TCP, Number: uint16(i + 1)})
 	}
 	req.Monitor[0].Ports = []machine.Port{ssh}
-	req.TakeGuests([]machine.Address{many})
+	req.UseConfiguredGuests([]machine.Address{many})
 	_, err := (registration.Policy{}).Check(t.Context(), req, from("192.168.1.5"), newNetwork())
 	if want := "monitor: found 257 services with those of the guests that the configuration names: expected at most 256"; fmt.Sprint(err) != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
-// TestTakeGuests: what the configuration names is a guest wherever the machine names it,
+// TestUseConfiguredGuests: what the configuration names is a guest wherever the machine names it,
 // and stays where the machine names no guests.
-func TestTakeGuests(t *testing.T) {
+func TestUseConfiguredGuests(t *testing.T) {
 	known := []machine.Address{guest(guestIP4, guestMAC), guest(guestIP6, guestMAC)}
 	silent := request(towerMAC, "192.168.1.5", "192.168.1.9")
-	silent.TakeGuests(known)
+	silent.UseConfiguredGuests(known)
 	if silent.Monitor[0].Guest() || silent.Monitor[1].MAC != guestMAC || len(silent.Guests) != 1 || silent.Guests[0].IP != guestIP6 {
 		t.Errorf("without guests of its own: %+v", silent)
 	}
 	speaks := request(towerMAC, "192.168.1.5")
-	speaks.Guests, speaks.HasGuests = []machine.Address{guest(guestIP6, machine.MAC{})}, true
-	speaks.TakeGuests(known)
+	speaks.Guests, speaks.HasGuests = []machine.Address{guest(guestIP6, ether.MAC{})}, true
+	speaks.UseConfiguredGuests(known)
 	if len(speaks.Guests) != 1 || speaks.Guests[0].MAC != guestMAC {
 		t.Errorf("with guests of its own: %+v", speaks)
 	}
@@ -179,20 +180,20 @@ func TestTakeGuests(t *testing.T) {
 
 // A machine is no guest of another, nor another its guest, where that is believed.
 func TestCheckGuests(t *testing.T) {
-	house := func(counts bool) registration.Household {
+	host := func(counts bool) registration.GuestHost {
 		s := configured()
 		s.Monitor = append(s.Monitor, guest(guestIP4, guestMAC))
-		return registration.Household{Spec: s, Counts: func(netip.Addr) bool { return counts }}
+		return registration.GuestHost{Spec: s, Counts: func(netip.Addr) bool { return counts }}
 	}
-	itself := registration.Household{Spec: machine.Spec{Name: "guest", MAC: guestMAC}, Counts: func(netip.Addr) bool { return true }}
+	itself := registration.GuestHost{Spec: machine.Spec{Name: "guest", MAC: guestMAC}, Counts: func(netip.Addr) bool { return true }}
 	for _, tt := range []struct {
-		registering, known registration.Household
+		registering, known registration.GuestHost
 		want               string
 	}{
-		{house(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first (` + "`nightporter forget guest`" + ` on the porter)`},
-		{itself, house(true), `mac: found 52:54:00:00:00:09, which is a guest of "tower": expected that of a machine, or the guest to be left out there first`},
-		{house(false), itself, ""},
-		{itself, house(false), ""},
+		{host(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first (` + "`nightporter forget guest`" + ` on the porter)`},
+		{itself, host(true), `mac: found 52:54:00:00:00:09, which is a guest of "tower": expected that of a machine, or the guest to be left out there first`},
+		{host(false), itself, ""},
+		{itself, host(false), ""},
 	} {
 		if got := refusal(t, registration.CheckGuests(tt.registering, tt.known)); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
@@ -208,7 +209,7 @@ func TestConfiguredGuests(t *testing.T) {
 	for want, change := range map[string]func(a *machine.Address){
 		"": func(*machine.Address) {},
 		"guests[0].mac: found aa:00:00:00:00:02: expected 52:54:00:00:00:09" + rule: func(a *machine.Address) { a.MAC = otherMAC },
-		"monitor[2].mac: found none: expected 52:54:00:00:00:09" + rule:             func(a *machine.Address) { a.MAC = machine.MAC{} },
+		"monitor[2].mac: found none: expected 52:54:00:00:00:09" + rule:             func(a *machine.Address) { a.MAC = ether.MAC{} },
 		"guests[0].port: found 80/tcp: expected 22/tcp" + rule:                      func(a *machine.Address) { a.Ports = []machine.Port{web} },
 	} {
 		req := registration.Request{Spec: configured()}
@@ -219,7 +220,7 @@ func TestConfiguredGuests(t *testing.T) {
 		}
 	}
 	thief := request(otherMAC, "192.168.1.6")
-	thief.Monitor = append(thief.Monitor, guest(guestIP4, machine.MAC{0x52, 0x54, 0, 0, 0, 1}))
+	thief.Monitor = append(thief.Monitor, guest(guestIP4, ether.MAC{0x52, 0x54, 0, 0, 0, 1}))
 	const want = `guests[0].ip: found 192.168.1.9, which the configuration gives to "tower" (d8:cb:8a:39:be:a1): expected an address of aa:00:00:00:00:02`
 	if got := refusal(t, registration.CheckForeign(thief, conf)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

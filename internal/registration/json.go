@@ -11,9 +11,8 @@ import (
 // maxWarnings bounds how many unknown keys are named.
 const maxWarnings = 8
 
-// object hands each member of the object in raw to the function for its key.
-// A key that comes twice is an error: two readers could take two different
-// values for the one that counts.
+// object calls the function of each key with its value. A key that comes twice is an error:
+// parsers differ in which of the values they use.
 func (r *reader) object(path string, raw json.RawMessage, fields map[string]func(string, json.RawMessage) error) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
@@ -51,8 +50,8 @@ func (r *reader) object(path string, raw json.RawMessage, fields map[string]func
 	return nil
 }
 
-// join names the member key of the object at path. Keys that could deceive a
-// reader of the log are quoted.
+// join returns the path of a member. A key with unusual characters is quoted, so that it cannot
+// forge a line of the log.
 func join(path, key string) string {
 	if q := quoted(key); len(key) == 0 || len(key) > maxFound || q != `"`+key+`"` {
 		key = q
@@ -88,7 +87,7 @@ func missing(path, expected string) error {
 	return Refuse(Invalid, "%s: missing: expected %s", path, expected)
 }
 
-// wrong says that the value at path is not what it should be.
+// wrong returns the refusal of the value at path.
 func wrong(path string, raw json.RawMessage, expected string) error {
 	return Refuse(Invalid, "%s: found %s: expected %s", path, found(raw), expected)
 }
@@ -118,8 +117,7 @@ func found(raw json.RawMessage) string {
 	}
 }
 
-// quoted shows a client's text without its control characters, and not much of
-// it.
+// quoted returns a client's text with its control characters escaped, cut to maxFound bytes.
 func quoted(s string) string {
 	if len(s) > maxFound {
 		cut := maxFound
@@ -131,8 +129,7 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// wholeNumber reads a JSON number such as 22, or 22.0 as some libraries write
-// it.
+// wholeNumber reads a JSON number such as 22, or 22.0, which some libraries write.
 func wholeNumber(raw json.RawMessage) (int, bool) {
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {

@@ -6,25 +6,25 @@ import (
 	"net/netip"
 	"syscall"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // Peer is the other end of a connection.
 type Peer struct {
-	Addr netip.AddrPort // IPv4 as itself; a zone stays, because a link-local address means nothing without it
+	Addr netip.AddrPort // IPv4 is not mapped; a link-local address keeps its zone
 
-	// SYN is the source of the Ethernet frame that opened the connection. It is zero
-	// where the kernel keeps none, and where Unseen is set.
-	SYN    machine.MAC
-	Unseen bool // the kernel keeps such frames, and did not keep that one
+	// SYN is the source MAC of the frame that opened the connection. It is zero if the kernel
+	// keeps no such frames, and if Unseen is set.
+	SYN    ether.MAC
+	Unseen bool // the kernel keeps such frames, but not this one
 }
 
 // ip returns the peer's address without a zone.
 func (p Peer) ip() netip.Addr { return p.Addr.Addr().Unmap().WithZone("") }
 
 // Listen returns a listener for registrations at an address of the form "host:port".
-// The kernel keeps the frame that opens each of its connections, where it can.
+// The kernel keeps the frame that opens each of its connections, if it can.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return (&net.ListenConfig{Control: lan.SaveSYN}).Listen(ctx, "tcp", addr)
 }
@@ -41,7 +41,7 @@ func peerOf(conn net.Conn, saved bool) Peer {
 	if sc, ok := conn.(syscall.Conn); ok && saved {
 		var err error
 		p.SYN, err = lan.SYNSource(sc)
-		p.Unseen = err != nil || p.SYN == machine.MAC{}
+		p.Unseen = err != nil || p.SYN == ether.MAC{}
 	}
 	return p
 }

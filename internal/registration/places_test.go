@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/registration"
 )
 
@@ -26,7 +26,7 @@ func TestPlaces(t *testing.T) {
 		here              = registration.Reason("")
 		only              = "(trust: self), try again"
 	)
-	answered := func(ip netip.Addr, macs ...machine.MAC) func(*fakeNetwork) {
+	answered := func(ip netip.Addr, macs ...ether.MAC) func(*fakeNetwork) {
 		return func(n *fakeNetwork) { n.askable, n.answers[ip] = true, macs }
 	}
 	for _, tt := range []struct {
@@ -51,13 +51,13 @@ func TestPlaces(t *testing.T) {
 		{name: "in no prefix, and another's", trusts: []registration.Trust{self, allow, open}, ips: "192.168.1.5 2001:db8::5",
 			change: answered(slaac, otherMAC), text: "monitor[1].ip: aa:00:00:00:00:02 answers for 2001:db8::5: expected d8:cb:8a:39:be:a1 alone"},
 		{name: "only silent ones", trusts: []registration.Trust{self}, ips: "192.168.1.8 192.168.1.9",
-			text: "monitor[0].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
+			text: "monitor[0].ip: no host answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
 		{name: "only one that is nowhere", trusts: []registration.Trust{self, allow, open}, ips: "10.0.0.5",
 			text: "monitor[0].ip: found 10.0.0.5, which is not in a network of the porter's interface: expected an address in one"},
 		{name: "trying again helps one of them", trusts: []registration.Trust{self}, ips: "10.0.0.5 192.168.1.8",
-			text: "monitor[1].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
+			text: "monitor[1].ip: no host answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
 		{name: "only one that is not found", trusts: []registration.Trust{self, allow, open}, ips: "2001:db8::5", change: answered(slaac),
-			text: "monitor[0].ip: nobody answers for 2001:db8::5, which is not in a network of the porter's interface: expected d8:cb:8a:39:be:a1, try again"},
+			text: "monitor[0].ip: no host answers for 2001:db8::5, which is not in a network of the porter's interface: expected d8:cb:8a:39:be:a1, try again"},
 	} {
 		for _, trust := range tt.trusts {
 			t.Run(tt.name+", "+trust.String(), func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestPlaces(t *testing.T) {
 					if tt.change != nil {
 						tt.change(n)
 					}
-					p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}}
+					p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC}}
 					req := request(towerMAC, strings.Fields(tt.ips)...)
 					v, err := p.Check(t.Context(), req, from("192.168.1.5"), n)
 					if got := refusal(t, err); !strings.HasPrefix(got, tt.text) || got != "" && tt.text == "" {
@@ -136,14 +136,14 @@ func TestPeerInNoPrefix(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		askable bool
-		answers []machine.MAC
+		answers []ether.MAC
 		want    string
 	}{
-		{"itself", true, []machine.MAC{towerMAC}, ""},
-		{"another", true, []machine.MAC{otherMAC}, "this connection comes from aa:00:00:00:00:02, not from d8:cb:8a:39:be:a1: " + rule},
-		{"in dispute", true, []machine.MAC{towerMAC, otherMAC}, "this connection comes from aa:00:00:00:00:02, not from d8:cb:8a:39:be:a1: " + rule},
+		{"itself", true, []ether.MAC{towerMAC}, ""},
+		{"another", true, []ether.MAC{otherMAC}, "this connection comes from aa:00:00:00:00:02, not from d8:cb:8a:39:be:a1: " + rule},
+		{"in dispute", true, []ether.MAC{towerMAC, otherMAC}, "this connection comes from aa:00:00:00:00:02, not from d8:cb:8a:39:be:a1: " + rule},
 		{"behind a router", true, nil, "this connection comes from 2001:db8::5, which is not in a network of the porter's interface, " + rule},
-		{"not to be asked", false, []machine.MAC{towerMAC}, "this connection comes from 2001:db8::5, which is not in a network of the porter's interface, " + rule},
+		{"not to be asked", false, []ether.MAC{towerMAC}, "this connection comes from 2001:db8::5, which is not in a network of the porter's interface, " + rule},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork()

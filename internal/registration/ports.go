@@ -12,7 +12,7 @@ import (
 	"nightporter/internal/services"
 )
 
-// ports reads one port list. An entry that repeats another adds nothing.
+// ports reads one port list. A repeated port counts once.
 func (r *reader) ports(path string, raw json.RawMessage, a *machine.Address) error {
 	entries, err := list(path, raw, MaxPorts, `such as [22, "51820/udp"]`)
 	if err != nil {
@@ -37,8 +37,7 @@ func (r *reader) ports(path string, raw json.RawMessage, a *machine.Address) err
 	return nil
 }
 
-// service reads one entry of a port list: a port, or an object with what its service
-// has of its own.
+// service reads one entry of a port list: a port, or an object with settings of its service.
 func (r *reader) service(path string, raw json.RawMessage) (ports []machine.Port, s machine.Settings, err error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
 		ports, err = r.port(path, raw)

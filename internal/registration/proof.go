@@ -7,27 +7,27 @@ import (
 	"net/netip"
 	"sync"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const selfRule = "a machine may register only itself (trust: self)"
 
-// judgeItself is judge for a machine that has to prove that it registers itself: each
-// sign of where the peer is leads to the machine's MAC. What the kernel has learnt may
-// be one frame of another host, so the peer is asked for as well, and the kernel once
-// more at the end.
-func (p Policy) judgeItself(ctx context.Context, req Request, peer Peer, n Network) (Verdict, error) {
+// decideSelf is decideAll for a machine that must prove that it registers itself: everything
+// known of the peer must lead to the machine's MAC. An entry of the neighbor table may come
+// from one frame of another host, so the peer is resolved as well, and the table is read again
+// at the end.
+func (p Policy) decideSelf(ctx context.Context, req Request, peer Peer, n Network) (Verdict, error) {
 	if err := comesFrom(req.MAC, peer, n); err != nil {
 		return Verdict{}, err
 	}
 	ip := peer.ip()
-	var asked sync.WaitGroup
+	var resolved sync.WaitGroup
 	var unproved error
-	if !req.Has(ip) { // else it is asked for as an address of the machine
-		asked.Go(func() { unproved = answersAt(ctx, req.MAC, ip, n) })
+	if !req.Has(ip) { // else decideAll resolves it as an address of the machine
+		resolved.Go(func() { unproved = answersAt(ctx, req.MAC, ip, n) })
 	}
-	v, err := p.judge(ctx, req, n)
-	asked.Wait()
+	v, err := p.decideAll(ctx, req, n)
+	resolved.Wait()
 	if err == nil && req.Has(ip) && !v.claimable(ip) {
 		unproved = answersAt(ctx, req.MAC, ip, n)
 	}
@@ -40,34 +40,33 @@ func (p Policy) judgeItself(ctx context.Context, req Request, peer Peer, n Netwo
 	return v, nil
 }
 
-// comesFrom refuses a connection that does not come from a MAC, as far as that is
-// known without a question.
-func comesFrom(mac machine.MAC, peer Peer, n Network) error {
+// comesFrom refuses a connection that does not come from a MAC. It sends no packet.
+func comesFrom(mac ether.MAC, peer Peer, n Network) error {
 	ip := peer.ip()
 	switch {
 	case ip.IsLoopback() || n.Own(ip):
 		return Refuse(Refused, "this connection comes from the porter's own host, %s", selfRule)
-	case !n.CanAsk(ip):
+	case !n.CanResolve(ip):
 		return notOurs(ip)
 	case peer.Unseen:
 		return Refuse(Refused, "the frame that opened this connection is not known, %s, %s", selfRule, tryAgain)
-	case peer.SYN != machine.MAC{} && peer.SYN != mac:
+	case peer.SYN != ether.MAC{} && peer.SYN != mac:
 		return from(peer.SYN, mac)
 	}
 	return knownAt(mac, ip, n)
 }
 
-// knownAt refuses a peer that is at another MAC as far as the kernel knows. It knows
-// that of those in a network of its own; another IPv6 address may be on the link all
-// the same (RFC 4861 section 2.1, "on-link").
-func knownAt(mac machine.MAC, ip netip.Addr, n Network) error {
+// knownAt refuses a peer that has another MAC in the kernel's neighbor table. The table has
+// hosts of the porter's own networks; another IPv6 address may still be on the link (RFC 4861
+// section 2.1, "on-link").
+func knownAt(mac ether.MAC, ip netip.Addr, n Network) error {
 	if !n.OnLink(ip) {
 		return nil
 	}
 	seen, known, err := n.NeighborMAC(ip)
 	switch {
 	case err != nil:
-		return fmt.Errorf("look up %s in the neighbour table: %w", ip, err)
+		return fmt.Errorf("look up %s in the neighbor table: %w", ip, err)
 	case !known:
 		return Refuse(Refused, "the MAC address of %s is not known here, %s, %s", ip, selfRule, tryAgain)
 	case seen != mac:
@@ -76,11 +75,11 @@ func knownAt(mac machine.MAC, ip netip.Addr, n Network) error {
 	return nil
 }
 
-// answersAt refuses a peer that another MAC answers for on the link, or none.
-func answersAt(ctx context.Context, mac machine.MAC, ip netip.Addr, n Network) error {
-	macs, err := n.WhoHas(ctx, ip)
+// answersAt refuses a peer if another MAC answers for it on the link, or none.
+func answersAt(ctx context.Context, mac ether.MAC, ip netip.Addr, n Network) error {
+	macs, err := n.Resolve(ctx, ip)
 	if err != nil {
-		return fmt.Errorf("ask who has %s: %w", ip, err)
+		return fmt.Errorf("resolve %s: %w", ip, err)
 	}
 	for _, seen := range macs {
 		if seen != mac {
@@ -93,7 +92,7 @@ func answersAt(ctx context.Context, mac machine.MAC, ip netip.Addr, n Network) e
 	case !n.OnLink(ip):
 		return notOurs(ip)
 	default:
-		return Refuse(Refused, "nobody answers for %s, where this connection comes from, %s, %s", ip, selfRule, tryAgain)
+		return Refuse(Refused, "no host answers for %s, where this connection comes from, %s, %s", ip, selfRule, tryAgain)
 	}
 }
 
@@ -101,6 +100,6 @@ func notOurs(ip netip.Addr) error {
 	return Refuse(Refused, "this connection comes from %s, which is not in a network of the porter's interface, %s", ip, selfRule)
 }
 
-func from(seen, mac machine.MAC) error {
+func from(seen, mac ether.MAC) error {
 	return Refuse(Refused, "this connection comes from %s, not from %s: %s", seen, mac, selfRule)
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -14,7 +15,7 @@ type movingNetwork struct {
 	looks int
 }
 
-func (n *movingNetwork) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+func (n *movingNetwork) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	n.looks++
 	if n.looks > 1 {
 		return otherMAC, true, nil
@@ -40,16 +41,16 @@ func TestProof(t *testing.T) {
 			"the frame that opened this connection is not known, " + rule + ", try again"},
 		{"the kernel knows another", towerIP4, func(_ *registration.Peer, n *fakeNetwork) { n.neighbors[towerIP4] = otherMAC }, other},
 		{"itself answers at another address", far, func(_ *registration.Peer, n *fakeNetwork) {
-			n.neighbors[far], n.answers[far] = towerMAC, []machine.MAC{towerMAC}
+			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{towerMAC}
 		}, ""},
 		{"another answers at another address", far, func(_ *registration.Peer, n *fakeNetwork) {
-			n.neighbors[far], n.answers[far] = towerMAC, []machine.MAC{otherMAC}
+			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{otherMAC}
 		}, other},
 		{"another answers as well", far, func(_ *registration.Peer, n *fakeNetwork) {
-			n.neighbors[far], n.answers[far] = towerMAC, []machine.MAC{towerMAC, otherMAC}
+			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{towerMAC, otherMAC}
 		}, other},
 		{"none answers", far, func(_ *registration.Peer, n *fakeNetwork) { n.neighbors[far] = towerMAC },
-			"nobody answers for 192.168.1.77, where this connection comes from, " + rule + ", try again"},
+			"no host answers for 192.168.1.77, where this connection comes from, " + rule + ", try again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n, peer := newNetwork(), from(tt.peer.String())
@@ -77,12 +78,12 @@ func TestTokenOfAMachine(t *testing.T) {
 	for _, porters := range []string{"", "the porter's"} {
 		p := registration.Policy{Trust: registration.Open, Token: porters}
 		for token, want := range map[string]string{
-			"":             "token: missing: expected the one that d8:cb:8a:39:be:a1 has registered with or the configuration gives it",
-			"the porter's": "token: not the one that d8:cb:8a:39:be:a1 has registered with or the configuration gives it",
+			"":             "token: missing: expected the one that d8:cb:8a:39:be:a1 registered with or has in the configuration",
+			"the porter's": "token: not the one that d8:cb:8a:39:be:a1 registered with or has in the configuration",
 			"its own":      "",
 		} {
 			r := request(towerMAC, "192.168.1.5")
-			r.Wanted, r.Token = machine.SecretOf("its own"), token
+			r.RequiredSecret, r.Token = machine.SecretOf("its own"), token
 			_, err := p.Check(t.Context(), r, from("192.168.1.5"), newNetwork())
 			if got := refusal(t, err); got != want {
 				t.Errorf("token %q: got %q, want %q", token, got, want)
@@ -91,7 +92,7 @@ func TestTokenOfAMachine(t *testing.T) {
 	}
 	learn := func(p registration.Policy, known machine.Secret, token string, itself bool) machine.Secret {
 		r := request(towerMAC)
-		r.Secret, r.Wanted, r.Token = known, known, token
+		r.Secret, r.RequiredSecret, r.Token = known, known, token
 		return p.Learn(r, itself)
 	}
 	free, asked, own := registration.Policy{}, registration.Policy{Token: "the porter's"}, machine.SecretOf("its own")

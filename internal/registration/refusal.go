@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/shell"
 )
 
-// Outcome is how a registration ended. Its names are the metrics' label values.
+// Outcome is the result of a registration. Its names are label values of metrics.
 type Outcome uint8
 
 // The outcomes.
@@ -35,8 +35,8 @@ func (o Outcome) String() string {
 	return outcomeNames[o]
 }
 
-// Refusal is an answer other than OK. A Handler returns one to choose the
-// outcome that is counted; any other error counts as Refused.
+// Refusal is an answer other than OK., with the outcome to count. Any other error of a Handler
+// counts as Refused.
 type Refusal struct {
 	Outcome Outcome
 	Text    string // one line for the client
@@ -45,13 +45,13 @@ type Refusal struct {
 // Error returns the text.
 func (r *Refusal) Error() string { return r.Text }
 
-// Refuse makes a Refusal with a formatted text, which it makes fit for the
-// client: one line of at most 400 bytes, without control characters.
+// Refuse returns a Refusal with a formatted text: one line of at most 400 bytes, without control
+// characters.
 func Refuse(o Outcome, format string, args ...any) *Refusal {
 	return &Refusal{Outcome: o, Text: oneLine(fmt.Sprintf(format, args...))}
 }
 
-// ForgetHint ends the text of a refusal that is over once a machine is forgotten.
+// ForgetHint ends the text of a refusal that holds until a machine is forgotten.
 func ForgetHint(name string) string {
 	return fmt.Sprintf(" (`nightporter forget %s` on the porter)", shell.Quote(name))
 }
@@ -59,8 +59,8 @@ func ForgetHint(name string) string {
 // tryAgain ends the text of every refusal that may pass by itself.
 const tryAgain = "try again"
 
-// classify turns what went wrong into what is counted and what is answered.
-// stopping tells that the server itself is ending.
+// classify returns the outcome to count and the answer for err. stopping means that the server
+// is stopping.
 func classify(err error, stopping bool) (Outcome, string) {
 	var r *Refusal
 	switch {
@@ -77,12 +77,11 @@ func classify(err error, stopping bool) (Outcome, string) {
 	}
 }
 
-// maxAnswer bounds an answer, in bytes: the older clients read at most 1024 of
-// them.
+// maxAnswer bounds an answer, in bytes. Clients of Wakupator read at most 1024.
 const maxAnswer = 400
 
-// oneLine makes text fit to be answered and logged: one line of printable
-// characters, never longer than maxAnswer, and never to be taken for an OK.
+// oneLine returns text as one line of printable characters, at most maxAnswer bytes long, that
+// does not begin like an OK.
 func oneLine(text string) string {
 	text = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -96,7 +95,7 @@ func oneLine(text string) string {
 	return truncate(text, maxAnswer)
 }
 
-// truncate cuts s to at most n bytes, between characters, and shows that it did.
+// truncate cuts s to at most n bytes, between characters, and marks the cut.
 func truncate(s string, n int) string {
 	const dots = "..."
 	if len(s) <= n {

@@ -20,24 +20,23 @@ const (
 	maxWatts     = machine.MaxWatts
 )
 
-// Defaults fill in what a registration does not say.
+// Defaults are the values of fields that a registration leaves out.
 type Defaults struct {
 	IdleWatts  float64 // watts
 	SleepWatts float64 // watts
 }
 
-// Request is one decoded registration. What the client did not say has its
-// default in Spec and a false Has field, so that a machine's configuration can
-// fill it in.
+// Request is one decoded registration. A field that the client left out has its default in
+// Spec and false in its Has field, so that the configuration of the machine can fill it in.
 type Request struct {
 	machine.Spec
-	Guests   []machine.Address // of the machine; one without a MAC is of whoever answers for it
-	Named    []machine.Address // guests of the machine that the configuration names
-	Token    string            // what the client sent
-	Wanted   machine.Secret    // of the token that the machine has of its own
-	Here     bool              // it is up and wants to be looked after; otherwise it is about to sleep
-	Trial    bool              // it only asks whether it would be accepted
-	Warnings []string          // what was ignored, one line each
+	Guests           []machine.Address // of the machine; the MAC may be zero until the guest answers
+	ConfiguredGuests []machine.Address // guests of the machine that the configuration names
+	Token            string            // what the client sent
+	RequiredSecret   machine.Secret    // of the machine's own token; zero: it has none
+	Here             bool              // it is up and to be watched; otherwise it is about to sleep
+	Trial            bool              // check only: nothing is registered
+	Warnings         []string          // what was ignored, one line each
 
 	HasName       bool // otherwise Name is empty
 	HasMonitor    bool // otherwise Monitor is empty: fit only for a machine the configuration knows
@@ -49,9 +48,8 @@ type Request struct {
 	HasGuests     bool // otherwise Guests is empty, and those of the configuration stay
 }
 
-// Decode reads one registration. Keys it does not know are no errors, because
-// clients of the older tool may send what they like; they become warnings. A
-// key whose value is null counts as absent.
+// Decode reads one registration. Unknown keys become warnings, because clients of Wakupator
+// may send other keys. A key whose value is null counts as absent.
 //
 // The error is a *Refusal whose text is one line of at most 400 bytes that
 // names the path of the field, what was found and what was expected.
@@ -59,8 +57,7 @@ func Decode(body []byte, d Defaults) (Request, error) {
 	if len(body) > MaxBody {
 		return Request{}, errOversize
 	}
-	// The buffer holds the whole body, so that whatever follows the object is
-	// seen.
+	// The buffer holds the whole body, so that text after the object is found.
 	raw, err := readObject(bufio.NewReaderSize(bytes.NewReader(body), len(body)+1))
 	if err != nil {
 		return Request{}, err
@@ -72,8 +69,8 @@ var errOversize = Refuse(Limited, "the request is larger than %d bytes", MaxBody
 
 var byteOrderMark = []byte("\ufeff")
 
-// readObject reads one JSON object, and no further than it must: the client may
-// keep its side open. What has arrived behind the object must be white space.
+// readObject reads one JSON object, and does not wait for more: the client may keep its side
+// open. Text that has arrived after the object must be white space.
 func readObject(br *bufio.Reader) (json.RawMessage, error) {
 	if err := skipToObject(br); err != nil {
 		return nil, err
@@ -93,15 +90,14 @@ func readObject(br *bufio.Reader) (json.RawMessage, error) {
 	}
 	for _, b := range [][]byte{rest, behind} {
 		if len(bytes.Trim(b, " \t\r\n")) != 0 {
-			return nil, Refuse(Invalid, "found more text behind the JSON object: expected nothing")
+			return nil, Refuse(Invalid, "found more text after the JSON object: expected nothing")
 		}
 	}
 	return raw, nil
 }
 
-// skipToObject passes over white space and a byte order mark (RFC 8259 section
-// 8.1 allows a parser to ignore it, and some Windows programs write one), and
-// refuses at once whatever cannot become an object.
+// skipToObject skips white space and a byte order mark (RFC 8259 section 8.1 allows a parser
+// to ignore it, and some Windows programs write one), and refuses other text at once.
 func skipToObject(br *bufio.Reader) error {
 	for first := true; ; first = false {
 		b, err := br.Peek(1)
@@ -130,8 +126,8 @@ func skipToObject(br *bufio.Reader) error {
 
 var errNoObject = Refuse(Invalid, `expected one JSON object such as {"mac": "d8:cb:8a:39:be:a1", "monitor": [...]}`)
 
-// syntaxError says in the client's terms why there is no object. Errors of the
-// connection pass through.
+// syntaxError returns the refusal for a JSON error. Errors of the connection are returned as
+// they are.
 func syntaxError(err error) error {
 	var syntax *json.SyntaxError
 	switch {
@@ -146,11 +142,11 @@ func syntaxError(err error) error {
 	}
 }
 
-// errNothing is the answer to who connects and says nothing: a port scan, or a
-// probe of a load balancer.
+// errNothing is the answer to a connection without data: a port scan, or a probe of a load
+// balancer.
 var errNothing = Refuse(Invalid, "the request was empty: expected one JSON object")
 
-// decodeObject reads the registration out of a syntactically valid object.
+// decodeObject reads a registration from a valid JSON object.
 func decodeObject(raw json.RawMessage, d Defaults) (Request, error) {
 	if !utf8.Valid(raw) {
 		return Request{}, Refuse(Invalid, "the request is not UTF-8") // RFC 8259 section 8.1

@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -20,7 +22,7 @@ import (
 
 var defaults = registration.Defaults{IdleWatts: 50, SleepWatts: 2}
 
-var towerMAC = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+var towerMAC = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
 
 // service is the registration of one address with these services.
 func service(ports string) string { return `{"monitor":[{"ip":"10.0.0.1","port":[` + ports + `]}]}` }
@@ -106,7 +108,7 @@ func TestDecode(t *testing.T) {
 		{
 			name: "a card that wakes it",
 			body: `{"mac":"d8:cb:8a:39:be:a1","wake_mac":"02-00-00-00-00-09"}`,
-			want: with(func(r *registration.Request) { r.WakeMAC, r.HasWakeMAC = machine.MAC{2, 0, 0, 0, 0, 9}, true }),
+			want: with(func(r *registration.Request) { r.WakeMAC, r.HasWakeMAC = ether.MAC{2, 0, 0, 0, 0, 9}, true }),
 		},
 		{
 			name: "the card that it speaks with wakes it",
@@ -151,7 +153,7 @@ func TestDecode(t *testing.T) {
 			}),
 		},
 		{
-			name: "a default gives way to what the machine says",
+			name: "a default does not exceed what the machine gave",
 			body: `{"mac":"d8:cb:8a:39:be:a1","idle_watts":1.5}`,
 			want: with(func(r *registration.Request) {
 				r.IdleWatts, r.SleepWatts, r.HasIdleWatts = 1.5, 1.5, true
@@ -215,14 +217,14 @@ func TestDecodeErrors(t *testing.T) {
 		{"cut off", `{"mac":`, "the request ended inside the JSON object"},
 		{"broken", `{"mac";1}`, "not valid JSON: invalid character ';' after object key"},
 		{"control character", "{\x00", `not valid JSON: invalid character '\x00' looking for beginning of object key string`},
-		{"garbage behind", `{"mac":"d8:cb:8a:39:be:a1"} x`, "found more text behind the JSON object: expected nothing"},
-		{"two objects", `{}{}`, "found more text behind the JSON object: expected nothing"},
+		{"garbage behind", `{"mac":"d8:cb:8a:39:be:a1"} x`, "found more text after the JSON object: expected nothing"},
+		{"two objects", `{}{}`, "found more text after the JSON object: expected nothing"},
 		{"not UTF-8", "{\"name\":\"caf\xe9\"}", "the request is not UTF-8"},
 		{"no mac", `{"name":"tower"}`, "mac: missing: " + anyMAC},
 		{"null mac", `{"mac":null}`, "mac: missing: " + anyMAC},
 		{"mac of a wrong type", `{"mac":[1]}`, "mac: found a list: " + anyMAC},
-		{"mac of nobody", `{"mac":"00:00:00:00:00:00"}`, `mac: found "00:00:00:00:00:00": expected the address of one machine, not of a group or of nobody`},
-		{"mac of a group", `{"mac":"01:00:5e:00:00:01"}`, `mac: found "01:00:5e:00:00:01": expected the address of one machine, not of a group or of nobody`},
+		{"mac of zeros", `{"mac":"00:00:00:00:00:00"}`, `mac: found "00:00:00:00:00:00": expected the unicast address of one machine`},
+		{"mac of a group", `{"mac":"01:00:5e:00:00:01"}`, `mac: found "01:00:5e:00:00:01": expected the unicast address of one machine`},
 		{"mac with control characters", `{"mac":"\u001b[2J\n"}`, `mac: found "\x1b[2J\n": ` + anyMAC},
 		{"long mac", `{"mac":"` + strings.Repeat("é", 40) + `"}`, `mac: found "` + strings.Repeat("é", 24) + `"...: ` + anyMAC},
 		{"mac twice", `{"mac":"d8:cb:8a:39:be:a1","mac":"d8:cb:8a:39:be:a2"}`, "mac: found twice: expected once"},
@@ -238,7 +240,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"ip with a port", `{"monitor":[{"ip":"10.0.0.1:22","port":[1]}]}`, `monitor[0].ip: found "10.0.0.1:22": expected an IPv4 or IPv6 address`},
 		{"ip with a zone", `{"monitor":[{"ip":"fe80::1%eth0","port":[1]}]}`, `monitor[0].ip: found "fe80::1%eth0": expected an address without a zone`},
 		{"ip twice", `{"monitor":[{"ip":"10.0.0.1","port":[1]},{"ip":"::ffff:10.0.0.1","port":[2]}]}`, `monitor[1].ip: found "::ffff:10.0.0.1": expected an address that is not in the list already`},
-		{"no port", `{"monitor":[{"ip":"10.0.0.1"}]}`, "monitor[0].port: missing: expected a list of ports; an empty one claims the address and wakes nobody"},
+		{"no port", `{"monitor":[{"ip":"10.0.0.1"}]}`, "monitor[0].port: missing: expected a list of ports; an empty list claims the address, but no packet wakes"},
 		{"port of a wrong type", `{"monitor":[{"ip":"10.0.0.1","port":22}]}`, `monitor[0].port: found 22: expected a list such as [22, "51820/udp"]`},
 		{"too many ports", `{"monitor":[{"ip":"10.0.0.1","port":` + ports(257) + `}]}`, "monitor[0].port: found 257 entries: expected at most 256"},
 		{"too many services", `{"monitor":` + strings.ReplaceAll(addresses(16), "[1]", ports(256)) + `}`, "monitor: found 8192 services: expected at most 256"},
@@ -265,14 +267,14 @@ func TestDecodeErrors(t *testing.T) {
 		{"watts as a string", `{"idle_watts":"50"}`, `idle_watts: found "50": expected a number of watts from 0 to 100000`},
 		{"negative watts", `{"sleep_watts":-1}`, "sleep_watts: found -1: expected a number of watts from 0 to 100000"},
 		{"asleep above idle", `{"mac":"d8:cb:8a:39:be:a1","sleep_watts":51}`, "sleep_watts: found 51: expected at most idle_watts (50)"},
-		{"wake_mac of a group", `{"wake_mac":"01:00:5e:00:00:01"}`, `wake_mac: found "01:00:5e:00:00:01": expected the address of one machine, not of a group or of nobody`},
-		{"wake_mac of nobody", `{"wake_mac":"00:00:00:00:00:00"}`, `wake_mac: found "00:00:00:00:00:00": expected the address of one machine, not of a group or of nobody`},
+		{"wake_mac of a group", `{"wake_mac":"01:00:5e:00:00:01"}`, `wake_mac: found "01:00:5e:00:00:01": expected the unicast address of one machine`},
+		{"wake_mac of zeros", `{"wake_mac":"00:00:00:00:00:00"}`, `wake_mac: found "00:00:00:00:00:00": expected the unicast address of one machine`},
 		{"wake_mac of a wrong type", `{"wake_mac":7}`, `wake_mac: found 7: expected a MAC address such as "d8:cb:8a:39:be:a1"`},
-		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
+		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
 		{"password of a wrong type", `{"password":12}`, "password: expected a string"},
 		{"token of a wrong type", `{"token":12}`, "token: expected a string"},
-		{"watch", `{"watch":1}`, `watch: found 1: expected true (here, and to be looked after) or false (about to sleep)`},
-		{"watch as text", `{"watch":"true"}`, `watch: found "true": expected true (here, and to be looked after) or false (about to sleep)`},
+		{"watch", `{"watch":1}`, `watch: found 1: expected true (up, and to be watched) or false (about to sleep)`},
+		{"watch as text", `{"watch":"true"}`, `watch: found "true": expected true (up, and to be watched) or false (about to sleep)`},
 		{"wake_from", `{"wake_from":["10.0.0.0/33"]}`, `wake_from[0]: found "10.0.0.0/33": expected a prefix such as "192.168.1.0/24", or an address`},
 		{"wake_from with a zone", `{"wake_from":["fe80::1%eth0"]}`, `wake_from[0]: found "fe80::1%eth0": expected a prefix such as "192.168.1.0/24", or an address`},
 		{"wake_from half mapped", `{"wake_from":["::ffff:0.0.0.0/90"]}`, `wake_from[0]: found "::ffff:0.0.0.0/90": expected a prefix such as "192.168.1.0/24", or an address`},
@@ -315,7 +317,7 @@ func TestDecodeAtTheLimits(t *testing.T) {
 	}
 }
 
-// checkText fails unless s may be shown to anybody.
+// checkText fails unless s is safe to show.
 func checkText(t *testing.T, s string) {
 	t.Helper()
 	if s == "" || len(s) > 400 || !utf8.ValidString(s) {
@@ -356,7 +358,7 @@ func checkRequest(t *testing.T, r registration.Request) {
 	if !r.MAC.Unicast() {
 		t.Errorf("mac %v", r.MAC)
 	}
-	if r.WakeMAC != (machine.MAC{}) && (!r.HasWakeMAC || !r.WakeMAC.Unicast() || r.WakeMAC == r.MAC) {
+	if r.WakeMAC != (ether.MAC{}) && (!r.HasWakeMAC || !r.WakeMAC.Unicast() || r.WakeMAC == r.MAC) {
 		t.Errorf("wake_mac %v", r.WakeMAC)
 	}
 	if r.HasName != (r.Name != "") || r.HasName && machine.CheckName(r.Name) != nil {

@@ -14,26 +14,19 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/ratelimit"
+	"nightporter/internal/wait"
 )
 
-// okAnswer is the whole answer to an accepted registration. The clients of
-// Wakupator compare it byte by byte, so that no newline follows.
+// okAnswer is the whole answer to an accepted registration. The clients of Wakupator compare
+// it byte by byte, so no newline follows.
 const okAnswer = "OK."
 
-// Handler decides about a registration and keeps it. A nil error answers OK.;
-// the text of an error is the one-line refusal. See Refusal.
+// Handler decides about a registration and stores it. The answer is OK. for a nil error, else
+// the text of the error, one line. See Refusal.
 type Handler interface {
 	Register(ctx context.Context, req Request, peer Peer) error
-}
-
-// HandlerFunc is a function that is a Handler.
-type HandlerFunc func(ctx context.Context, req Request, peer Peer) error
-
-// Register calls f.
-func (f HandlerFunc) Register(ctx context.Context, req Request, peer Peer) error {
-	return f(ctx, req, peer)
 }
 
 // Config limits what a Server does for its clients.
@@ -46,17 +39,17 @@ type Config struct {
 	Defaults       Defaults
 }
 
-// defaultHandlerTimeout leaves time to ask the LAN about every address, and
-// ends before the machine that waits for the answer loses its patience.
+// defaultHandlerTimeout is enough to resolve every address on the LAN, and ends before the
+// machine that waits for the answer goes to sleep without it.
 const defaultHandlerTimeout = 10 * time.Second
 
-// Options are what a Server is made of.
+// Options are the parts of a Server that do not change.
 type Options struct {
 	Handler Handler
 	Log     *slog.Logger
-	Observe func(Conclusion)       // called once for every connection but a trial, from several goroutines
-	Locate  ratelimit.Locate       // tells the hosts on the link apart; nil: there are none
-	Known   func(machine.MAC) bool // reports whether a machine is known already; nil: none is
+	Observe func(Conclusion)     // called once for each connection but a trial, from several goroutines
+	Locate  ratelimit.Locate     // returns the MAC of a host on the link; nil: no host is on the link
+	Known   func(ether.MAC) bool // reports whether a machine has registered before; nil: none has
 }
 
 // Server answers registrations.
@@ -66,57 +59,57 @@ type Server struct {
 	log      *slog.Logger
 	observe  func(Conclusion)
 	locate   ratelimit.Locate
-	known    func(machine.MAC) bool
-	gate     gate
-	ration   ratelimit.Limiter
-	closing  closing
-	repeats  *ratelimit.Limiter // of log lines about refusals of one source
-	accepted *ratelimit.Limiter // of log lines about registrations of one machine
-	noise    *rate.Limiter      // of log lines about refusals
-	unlogged atomic.Int64       // refusals that repeats and noise kept out of the log
+	known    func(ether.MAC) bool
+	conns    connLimiter
+	requests ratelimit.Limiter // connections a minute of one source
+	closing  closingLimiter
+
+	acceptedLog *ratelimit.Limiter // log lines about registrations of one machine
+	sourceLog   *ratelimit.Limiter // log lines about refusals of one source
+	refusalLog  *rate.Limiter      // log lines about refusals of all sources
+	unlogged    atomic.Int64       // refusals that were not logged since the last that was
 }
 
-// The log takes a few refusals of each source, for a user who is trying things
-// out, and then one a minute: a host that tries for ever must not fill the disk.
-// From all sources together it takes a burst, and then one every ten seconds.
-// Every refusal is counted. Of each machine it takes as many registrations as of
-// a source refusals.
+// The log gets the first refusals of each source, for a user who tries things out, and then
+// one a minute: a host that registers in a loop must not fill the disk. From all sources
+// together it gets a burst, and then one every ten seconds. The registrations of each machine
+// have the same limits as the refusals of a source. Every refusal is counted.
 const (
-	repeatBurst = 3
-	repeatEvery = time.Minute
-	noiseBurst  = 20
-	noiseEvery  = 10 * time.Second
+	sourceLogBurst  = 3
+	sourceLogEvery  = time.Minute
+	refusalLogBurst = 20
+	refusalLogEvery = 10 * time.Second
 )
 
 // New returns a Server.
 func New(cfg Config, o Options) *Server {
 	s := &Server{
-		handler:  o.Handler,
-		log:      o.Log,
-		observe:  o.Observe,
-		locate:   o.Locate,
-		known:    o.Known,
-		repeats:  ratelimit.New(rate.Every(repeatEvery), repeatBurst),
-		accepted: ratelimit.New(rate.Every(repeatEvery), repeatBurst),
-		noise:    rate.NewLimiter(rate.Every(noiseEvery), noiseBurst),
+		handler: o.Handler,
+		log:     o.Log,
+		observe: o.Observe,
+		locate:  o.Locate,
+		known:   o.Known,
+
+		acceptedLog: ratelimit.New(rate.Every(sourceLogEvery), sourceLogBurst),
+		sourceLog:   ratelimit.New(rate.Every(sourceLogEvery), sourceLogBurst),
+		refusalLog:  rate.NewLimiter(rate.Every(refusalLogEvery), refusalLogBurst),
 	}
 	s.SetConfig(cfg)
 	return s
 }
 
-// SetConfig changes the limits for connections that are yet to come.
+// SetConfig changes the limits for later connections.
 func (s *Server) SetConfig(cfg Config) {
 	if cfg.HandlerTimeout <= 0 {
 		cfg.HandlerTimeout = defaultHandlerTimeout
 	}
-	s.ration.SetLimit(ratelimit.PerMinute(cfg.Rate))
+	s.requests.SetLimit(ratelimit.PerMinute(cfg.Rate))
 	s.cfg.Store(&cfg)
 }
 
 // Serve answers the clients of ln until ctx ends, and then returns nil. Several
 // listeners can be served at once; the limits hold for all of them together. It
-// closes ln, and returns when all its goroutines have ended. An error means that
-// ln is beyond use.
+// closes ln, and returns when all its goroutines have ended. An error means that ln is broken.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
@@ -127,7 +120,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	saved := savesSYN(ln)
 	var pause time.Duration
-	complaints := rate.NewLimiter(rate.Every(repeatEvery), repeatBurst)
+	acceptLog := rate.NewLimiter(rate.Every(sourceLogEvery), sourceLogBurst)
 	for {
 		conn, err := ln.Accept()
 		switch {
@@ -138,10 +131,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			return nil
 		case temporary(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			if complaints.Allow() {
+			if acceptLog.Allow() {
 				s.log.Warn("cannot accept a registration", "event", "accept_failed", "listen", ln.Addr().String(), "err", err, "pause", pause)
 			}
-			if !sleep(ctx, pause) {
+			if !wait.For(ctx, pause) {
 				return nil
 			}
 		default:
@@ -150,8 +143,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// temporary tells a want of file descriptors or memory, or a client that gave
-// up (accept(2)), from a listener that is gone.
+// temporary reports whether the listener still works after err of accept(2): there were no
+// file descriptors or no memory, or the client closed first.
 func temporary(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
 		if errors.Is(err, e) {
@@ -161,47 +154,34 @@ func temporary(err error) bool {
 	return false
 }
 
-// sleep waits for d, and reports false if ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// admit starts the conversation with a client, or turns it away. That is decided
-// before it is read: to turn it away costs next to nothing then, and a client that
-// says nothing is rationed like all others.
+// admit starts to serve a client, or refuses it. It decides that before it reads the request,
+// so that a refusal costs little, and silent clients count against the limits.
 func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn, peer Peer) {
 	cfg := s.cfg.Load()
-	// Before it enters, for it may have to give way at once. An error means that
-	// the connection is gone, which reading it will show.
+	// Before it is admitted, for it may be evicted at once. An error means that the connection
+	// is closed, and the read will return it.
 	_ = conn.SetReadDeadline(time.Now().Add(cfg.Timeout))
-	v := s.visitor(peer.Addr.Addr(), conn)
-	err := s.gate.enter(v, limits{cfg.MaxConnections, cfg.Turns}, func() error { return s.rationed(cfg, v.source) })
+	c := s.clientConn(peer.Addr.Addr(), conn)
+	err := s.conns.admit(c, connLimits{cfg.MaxConnections, cfg.Turns}, func() error { return s.checkRate(cfg, c.source) })
 	if err != nil {
-		s.answer(ctx, conn, v.source, s.conclude(ctx, Request{}, peer.Addr, v.source, err), conns.Go)
+		s.answer(ctx, conn, c.source, s.conclude(ctx, Request{}, peer.Addr, c.source, err), conns.Go)
 		return
 	}
-	conns.Go(func() { s.converse(ctx, cfg, conn, peer, v) })
+	conns.Go(func() { s.serveConn(ctx, cfg, conn, peer, c) })
 }
 
-// visitor returns a connection from addr as the gate sees it.
-func (s *Server) visitor(addr netip.Addr, conn net.Conn) *visitor {
-	v := &visitor{source: s.locate.Source(addr), giveWay: func() { interrupt(conn) }}
-	if mac, ok := v.source.MAC(); ok && s.known != nil {
-		v.known = s.known(mac)
+// clientConn returns what the limits have to know of a connection from addr.
+func (s *Server) clientConn(addr netip.Addr, conn net.Conn) *clientConn {
+	c := &clientConn{source: s.locate.Source(addr), evict: func() { interrupt(conn) }}
+	if mac, ok := c.source.MAC(); ok && s.known != nil {
+		c.known = s.known(mac)
 	}
-	return v
+	return c
 }
 
-// rationed takes a connection of source from its ration, or says why it cannot.
-func (s *Server) rationed(cfg *Config, source ratelimit.Source) error {
-	wait := s.ration.Take(source)
+// checkRate counts a connection of source, or returns a *Refusal if it is one too many.
+func (s *Server) checkRate(cfg *Config, source ratelimit.Source) error {
+	wait := s.requests.Take(source)
 	if wait == 0 {
 		return nil
 	}
@@ -215,13 +195,13 @@ var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)
 type Conclusion struct {
 	Outcome Outcome
 	Peer    netip.AddrPort
-	MAC     machine.MAC // of the machine; zero if the request could not be read
-	Text    string      // the answer
-	Noted   bool        // a refusal that is worth a line of log, and not one of a flood
+	MAC     ether.MAC // of the machine; zero if the request could not be read
+	Text    string    // the answer
+	Logged  bool      // a refusal that was logged, and not left out because of too many
 }
 
-// conclude counts and logs how a registration ended, before the client hears of
-// it, and returns the answer.
+// conclude counts and logs how a registration ended, before the client has its answer, and
+// returns the answer.
 func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort, source ratelimit.Source, err error) string {
 	if req.Trial {
 		return s.concludeTrial(ctx, req, peer.String(), source, err)
@@ -242,17 +222,17 @@ func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort,
 	switch {
 	case outcome == Accepted:
 		level := slog.LevelInfo
-		if s.accepted.Take(ratelimit.MACSource(req.MAC)) > 0 {
+		if s.acceptedLog.Take(ratelimit.MACSource(req.MAC)) > 0 {
 			level = slog.LevelDebug
 		}
 		s.log.Log(ctx, level, "registration accepted", append(attrs, "event", "registration_accepted")...)
 	case errors.Is(err, errNothing):
 		s.log.Debug("connection without a registration", "event", "registration_missing", "peer", peer.String())
-	case s.repeats.Take(source) == 0 && s.noise.Allow():
+	case s.sourceLog.Take(source) == 0 && s.refusalLog.Allow():
 		if n := s.unlogged.Swap(0); n > 0 {
 			attrs = append(attrs, "unlogged", n)
 		}
-		end.Noted = true
+		end.Logged = true
 		s.log.Warn("registration refused", append(attrs, "event", "registration_refused", "outcome", outcome.String(), "reason", text)...)
 	default:
 		s.unlogged.Add(1)

@@ -17,7 +17,7 @@ import (
 func TestServerAccepts(t *testing.T) {
 	got := make(chan registration.Request, 1)
 	peers := make(chan netip.AddrPort, 1)
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, peer registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, peer registration.Peer) error {
 		got <- r
 		peers <- peer.Addr
 		return nil
@@ -43,7 +43,7 @@ func TestServerAccepts(t *testing.T) {
 
 func TestServerDoesNotWaitForTheEnd(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "127.0.0.1:0", config(), accept)
+	d := newTestServer(t, "127.0.0.1:0", config(), accept)
 	conn := d.dial(t)
 	half := len(goodBody) / 2
 	write(t, conn, goodBody[:half])
@@ -92,7 +92,7 @@ func TestServerRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t, "127.0.0.1:0", config(), handler)
+			d := newTestServer(t, "127.0.0.1:0", config(), handler)
 			if a := d.ask(t, tt.body); a != tt.answer {
 				t.Errorf("answered %q\nwant     %q", a, tt.answer)
 			}
@@ -104,6 +104,7 @@ func TestServerRefusals(t *testing.T) {
 }
 
 func TestServerCutsOffTheSlow(t *testing.T) {
+	t.Parallel()
 	const answer = "no complete request within 300ms, try again\n"
 	cfg := config()
 	cfg.Timeout = 300 * time.Millisecond
@@ -128,7 +129,7 @@ func TestServerCutsOffTheSlow(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t, "127.0.0.1:0", cfg, accept)
+			d := newTestServer(t, "127.0.0.1:0", cfg, accept)
 			begun := time.Now()
 			conn := d.dial(t)
 			done := make(chan struct{})
@@ -151,10 +152,10 @@ func TestServerCutsOffTheSlow(t *testing.T) {
 }
 
 func TestServerAnswerSurvivesExtraInput(t *testing.T) {
-	d := newDesk(t, "127.0.0.1:0", config(), accept)
+	d := newTestServer(t, "127.0.0.1:0", config(), accept)
 	for _, tt := range []struct{ name, extra, answer string }{
 		{"white space", strings.Repeat(" \n", 100<<10), "OK."},
-		{"garbage", strings.Repeat("x", 200<<10), "found more text behind the JSON object: expected nothing\n"},
+		{"garbage", strings.Repeat("x", 200<<10), "found more text after the JSON object: expected nothing\n"},
 	} {
 		for range 5 {
 			conn := d.dial(t)
@@ -170,7 +171,7 @@ func TestServerAnswerSurvivesExtraInput(t *testing.T) {
 }
 
 func TestServerIgnoresEmptyConnections(t *testing.T) {
-	d := newDesk(t, "127.0.0.1:0", config(), accept)
+	d := newTestServer(t, "127.0.0.1:0", config(), accept)
 	d.dial(t).Close()
 	d.waitCount(t, registration.Invalid, 1)
 	d.stop()
@@ -181,7 +182,7 @@ func TestServerIgnoresEmptyConnections(t *testing.T) {
 
 func TestServerShowsIPv4PeersAsIPv4(t *testing.T) {
 	peers := make(chan netip.AddrPort, 1)
-	d := newDesk(t, "[::]:0", config(), func(_ context.Context, _ registration.Request, peer registration.Peer) error {
+	d := newTestServer(t, "[::]:0", config(), func(_ context.Context, _ registration.Request, peer registration.Peer) error {
 		peers <- peer.Addr
 		return nil
 	})

@@ -11,16 +11,15 @@ import (
 	"nightporter/internal/ratelimit"
 )
 
-// checkedAnswer begins the answer to a registration that is a trial, and would have been
-// accepted. It is no OK., so that no client takes the machine for registered.
+// checkedAnswer begins the answer to a trial that would have been accepted. It differs from
+// OK., so that no client takes the machine for registered.
 const checkedAnswer = "checked: "
 
-// Acceptable is the error with which a Handler answers a trial that would have been
-// accepted.
+// Acceptable is the error that a Handler returns for a trial that would have been accepted.
 type Acceptable struct {
-	Name    string   // that the machine would have
-	Renamed string   // why that is not the one it asked for; empty: it is
-	Wait    []string // what would wait, such as "192.168.1.6: no machine answers for it"
+	Name    string   // that the machine would get
+	Renamed string   // why it would not get the requested name; empty: it would
+	Wait    []string // addresses that would wait, such as "192.168.1.6: no host answers for it"
 }
 
 // Error returns the answer.
@@ -35,8 +34,7 @@ func (a *Acceptable) Error() string {
 	return text
 }
 
-// concludeTrial logs how a trial ended, and returns the answer. It is not counted: nothing
-// was registered or refused.
+// concludeTrial logs the result of a trial, and returns the answer. A trial is not counted.
 func (s *Server) concludeTrial(ctx context.Context, req Request, peer string, source ratelimit.Source, err error) string {
 	var would *Acceptable
 	text := ""
@@ -46,15 +44,15 @@ func (s *Server) concludeTrial(ctx context.Context, req Request, peer string, so
 		_, text = classify(err, ctx.Err() != nil)
 	}
 	level := slog.LevelDebug
-	if s.repeats.Take(source) == 0 && s.noise.Allow() {
+	if s.sourceLog.Take(source) == 0 && s.refusalLog.Allow() {
 		level = slog.LevelInfo
 	}
 	s.log.Log(ctx, level, "registration checked", "event", "registration_checked", "peer", peer, "mac", req.MAC.String(), "answer", text)
 	return text
 }
 
-// Try asks the porter at addr whether it would accept w, and returns its answer. The error
-// is a *Rejection if it would not.
+// Try sends w to the porter at addr as a trial, and returns the answer. The error is a
+// *Rejection if the porter would refuse w.
 func Try(ctx context.Context, addr string, w Wire) (string, error) {
 	w.Trial = true
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)

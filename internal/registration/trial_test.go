@@ -12,7 +12,7 @@ import (
 // A trial is answered, and neither counted nor taken for a refusal.
 func TestTrial(t *testing.T) {
 	var verdict error
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		if !r.Trial {
 			return errors.New("not a trial")
 		}
@@ -45,7 +45,7 @@ func TestTrial(t *testing.T) {
 
 // A porter that does not know of trials has registered the machine.
 func TestTrialOfAnOlderPorter(t *testing.T) {
-	d := newDesk(t, "127.0.0.1:0", config(), accept)
+	d := newTestServer(t, "127.0.0.1:0", config(), accept)
 	if answer, err := registration.Try(t.Context(), d.addr, goodWire()); err == nil || !strings.HasPrefix(err.Error(), "the porter is older than this command: it has registered the machine") {
 		t.Errorf("answered %q, %v", answer, err)
 	}
@@ -59,7 +59,7 @@ func TestTrialIsTrueOrFalse(t *testing.T) {
 		}
 	}
 	_, err := registration.Decode([]byte(`{"mac":"d8:cb:8a:39:be:a1","check":1}`), registration.Defaults{})
-	if err == nil || err.Error() != "check: found 1: expected true (only ask whether it would be accepted) or false" {
+	if err == nil || err.Error() != "check: found 1: expected true (check only, register nothing) or false" {
 		t.Error(err)
 	}
 }

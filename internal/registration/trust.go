@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -17,7 +18,7 @@ type Trust uint8
 const (
 	Self      Trust = iota // a machine may register only itself, and only addresses it answers for
 	Allowlist              // certain MACs may be registered, from anywhere
-	Open                   // anyone may register anything that is not forbidden to all
+	Open                   // any machine may be registered, from anywhere
 )
 
 var trustNames = [...]string{"self", "allowlist", "open"}
@@ -41,11 +42,11 @@ func ParseTrust(s string) (Trust, error) {
 // Policy decides which registrations are allowed.
 type Policy struct {
 	Trust Trust
-	Allow []machine.MAC // for Allowlist
-	Token string        // what every client must show; empty: nothing
+	Allow []ether.MAC // for Allowlist
+	Token string      // what every client must send; empty: nothing
 }
 
-// Addresses tells which addresses of a network are no machine's.
+// Addresses classifies the addresses of a network that no machine has.
 type Addresses interface {
 	Own(ip netip.Addr) bool       // an address of this host, on any interface
 	Gateway(ip netip.Addr) bool   // the next hop of a route, or another address of its host
@@ -53,26 +54,25 @@ type Addresses interface {
 	Anycast(ip netip.Addr) bool   // of the routers or the services of an IPv6 network (RFC 4291 section 2.6.1, RFC 2526)
 }
 
-// Network is what the rules have to know of the interface at which a machine
-// registers. It is asked about addresses without zones.
+// Network is the interface at which a machine registers, as the rules see it. Addresses have no
+// zones.
 type Network interface {
 	Addresses
-	OnLink(ip netip.Addr) bool       // inside one of the interface's prefixes
-	CanAsk(ip netip.Addr) bool       // on link, or IPv6 where the interface has a link-local address to ask from
-	OwnMAC(mac machine.MAC) bool     // the Ethernet address of an interface of this host
-	GatewayMAC(mac machine.MAC) bool // that of a gateway
+	OnLink(ip netip.Addr) bool     // inside one of the interface's prefixes
+	CanResolve(ip netip.Addr) bool // on link, or IPv6 if the interface has a link-local address to send from
+	OwnMAC(mac ether.MAC) bool     // the Ethernet address of an interface of this host
+	GatewayMAC(mac ether.MAC) bool // that of a gateway
 
-	// NeighborMAC looks ip up in the kernel's neighbour table.
-	NeighborMAC(ip netip.Addr) (machine.MAC, bool, error)
+	// NeighborMAC looks ip up in the kernel's neighbor table.
+	NeighborMAC(ip netip.Addr) (ether.MAC, bool, error)
 
-	// WhoHas asks the LAN now, and returns every MAC that answers for ip by ARP
-	// or NDP within a short time, in frames of its own. It is called concurrently.
-	WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error)
+	// Resolve sends ARP or NDP requests for ip, and returns every MAC that answers within a
+	// short time in frames with that source. It is called concurrently.
+	Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error)
 }
 
-// Check judges a registration of peer's, each address for itself. It is accepted
-// if at least one address can be claimed now; a *Refusal says why it is not. Any
-// other error means that the network could not be asked.
+// Check decides about a registration of peer's, about each address by itself. It is accepted if
+// at least one address can be claimed now. The error is a *Refusal, or an error of the network.
 func (p Policy) Check(ctx context.Context, req Request, peer Peer, n Network) (Verdict, error) {
 	if err := p.checkToken(req); err != nil {
 		return Verdict{}, err
@@ -91,7 +91,7 @@ func (p Policy) Check(ctx context.Context, req Request, peer Peer, n Network) (V
 	}
 	switch p.Trust {
 	case Self:
-		return p.judgeItself(ctx, req, peer, n)
+		return p.decideSelf(ctx, req, peer, n)
 	case Allowlist:
 		if !slices.Contains(p.Allow, req.MAC) {
 			return Verdict{}, Refuse(Refused, "mac: %s is not in registration.allow (trust: allowlist)", req.MAC)
@@ -100,11 +100,11 @@ func (p Policy) Check(ctx context.Context, req Request, peer Peer, n Network) (V
 	default:
 		return Verdict{}, fmt.Errorf("registration.trust: found %v: expected self, allowlist or open", p.Trust)
 	}
-	return p.judge(ctx, req, n)
+	return p.decideAll(ctx, req, n)
 }
 
-// FromItself reports whether a registration that Check has allowed was sent by
-// the machine that it is about. Under Self that was proven.
+// FromItself reports whether a registration that Check has accepted was sent by the machine
+// itself. Under Self, Check has proved that.
 func (p Policy) FromItself(ctx context.Context, req Request, peer Peer, n Network) (bool, error) {
 	if p.Trust == Self {
 		return true, nil
@@ -120,11 +120,11 @@ func (p Policy) FromItself(ctx context.Context, req Request, peer Peer, n Networ
 	return err == nil, err
 }
 
-// checkToken asks for the token of the machine, or without one for that of the porter.
+// checkToken requires the token of the machine, or that of the porter if the machine has none.
 func (p Policy) checkToken(req Request) error {
-	wanted, whose := machine.SecretOf(p.Token), "this porter asks for"
-	if req.Wanted != (machine.Secret{}) {
-		wanted, whose = req.Wanted, fmt.Sprintf("%s has registered with or the configuration gives it", req.MAC)
+	wanted, whose := machine.SecretOf(p.Token), "this porter requires"
+	if req.RequiredSecret != (machine.Secret{}) {
+		wanted, whose = req.RequiredSecret, fmt.Sprintf("%s registered with or has in the configuration", req.MAC)
 	}
 	switch {
 	case wanted == machine.Secret{}:
@@ -137,10 +137,10 @@ func (p Policy) checkToken(req Request) error {
 	return nil
 }
 
-// Learn returns the secret that a machine has from an accepted registration on: the one
-// that it has, or that of the token which it sent of its own accord.
+// Learn returns the secret of a machine after an accepted registration: the one that it has, or
+// that of the token that it sent without being required to.
 func (p Policy) Learn(req Request, itself bool) machine.Secret {
-	if req.Wanted == (machine.Secret{}) && p.Token == "" && itself {
+	if req.RequiredSecret == (machine.Secret{}) && p.Token == "" && itself {
 		return machine.SecretOf(req.Token)
 	}
 	return req.Secret

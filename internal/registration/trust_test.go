@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -18,10 +19,10 @@ import (
 // fakeNetwork is 192.168.1.0/24 and fd00::/64 with a porter at .1 (and ::1 of
 // the latter), a gateway at .254 and fe80::fe, and some machines.
 type fakeNetwork struct {
-	answers   map[netip.Addr][]machine.MAC
-	neighbors map[netip.Addr]machine.MAC
+	answers   map[netip.Addr][]ether.MAC
+	neighbors map[netip.Addr]ether.MAC
 	broken    error
-	delay     time.Duration            // of WhoHas
+	delay     time.Duration            // of Resolve
 	since     map[netip.Addr]time.Time // from when on the address is answered for
 	askable   bool                     // the porter has a link-local address, to ask from
 	mu        sync.Mutex               // of asked
@@ -29,9 +30,9 @@ type fakeNetwork struct {
 }
 
 var (
-	porterMAC  = machine.MAC{0xb8, 0x27, 0xeb, 0, 0, 1}
-	otherMAC   = machine.MAC{0xaa, 0, 0, 0, 0, 2}
-	gatewayMAC = machine.MAC{0xaa, 0, 0, 0, 0, 0xfe}
+	porterMAC  = ether.MAC{0xb8, 0x27, 0xeb, 0, 0, 1}
+	otherMAC   = ether.MAC{0xaa, 0, 0, 0, 0, 2}
+	gatewayMAC = ether.MAC{0xaa, 0, 0, 0, 0, 0xfe}
 
 	towerIP4 = netip.MustParseAddr("192.168.1.5")
 	towerIP6 = netip.MustParseAddr("fd00::5")
@@ -40,8 +41,8 @@ var (
 
 func newNetwork() *fakeNetwork {
 	return &fakeNetwork{
-		answers:   map[netip.Addr][]machine.MAC{towerIP4: {towerMAC}, towerIP6: {towerMAC, towerMAC}, netip.MustParseAddr("fe80::5"): {towerMAC}},
-		neighbors: map[netip.Addr]machine.MAC{towerIP4: towerMAC, netip.MustParseAddr("fe80::5"): towerMAC},
+		answers:   map[netip.Addr][]ether.MAC{towerIP4: {towerMAC}, towerIP6: {towerMAC, towerMAC}, netip.MustParseAddr("fe80::5"): {towerMAC}},
+		neighbors: map[netip.Addr]ether.MAC{towerIP4: towerMAC, netip.MustParseAddr("fe80::5"): towerMAC},
 		since:     make(map[netip.Addr]time.Time),
 		asked:     make(map[netip.Addr]int),
 	}
@@ -53,26 +54,26 @@ func (n *fakeNetwork) is(ip netip.Addr, list ...string) bool {
 func (n *fakeNetwork) Own(ip netip.Addr) bool {
 	return n.is(ip, "192.168.1.1", "fd00::1", "10.9.9.9") // the last is of another interface
 }
-func (n *fakeNetwork) Gateway(ip netip.Addr) bool      { return n.is(ip, "192.168.1.254", "fe80::fe") }
-func (n *fakeNetwork) Anycast(ip netip.Addr) bool      { return n.is(ip, "fd00::fdff:ffff:ffff:ff80") }
-func (n *fakeNetwork) GatewayMAC(mac machine.MAC) bool { return mac == gatewayMAC }
+func (n *fakeNetwork) Gateway(ip netip.Addr) bool    { return n.is(ip, "192.168.1.254", "fe80::fe") }
+func (n *fakeNetwork) Anycast(ip netip.Addr) bool    { return n.is(ip, "fd00::fdff:ffff:ffff:ff80") }
+func (n *fakeNetwork) GatewayMAC(mac ether.MAC) bool { return mac == gatewayMAC }
 func (n *fakeNetwork) Broadcast(ip netip.Addr) bool {
 	return n.is(ip, "192.168.1.255", "192.168.1.0", "fd00::")
 }
 func (n *fakeNetwork) OnLink(ip netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
-func (n *fakeNetwork) CanAsk(ip netip.Addr) bool {
+func (n *fakeNetwork) CanResolve(ip netip.Addr) bool {
 	return n.OnLink(ip) || n.askable && ip.Is6()
 }
-func (n *fakeNetwork) OwnMAC(mac machine.MAC) bool { return mac == porterMAC }
+func (n *fakeNetwork) OwnMAC(mac ether.MAC) bool { return mac == porterMAC }
 
-func (n *fakeNetwork) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+func (n *fakeNetwork) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	mac, ok := n.neighbors[ip]
 	return mac, ok, n.broken
 }
 
-func (n *fakeNetwork) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
+func (n *fakeNetwork) Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
 	n.mu.Lock()
 	n.asked[ip]++
 	n.mu.Unlock()
@@ -94,7 +95,7 @@ func from(ip string) registration.Peer {
 }
 
 // request registers addresses of a machine.
-func request(mac machine.MAC, ips ...string) registration.Request {
+func request(mac ether.MAC, ips ...string) registration.Request {
 	r := registration.Request{Spec: machine.Spec{MAC: mac}, HasMonitor: len(ips) > 0}
 	for _, ip := range ips {
 		r.Monitor = append(r.Monitor, machine.Address{IP: netip.MustParseAddr(ip)})
@@ -138,11 +139,11 @@ func TestNeverClaimed(t *testing.T) {
 		{"fd00::fdff:ffff:ffff:ff80", "an anycast address"},
 	}
 	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
-		p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC, porterMAC}}
+		p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC, porterMAC}}
 		for _, tt := range tests {
 			t.Run(trust.String()+" "+tt.ip, func(t *testing.T) {
 				n := newNetwork()
-				n.answers[netip.MustParseAddr(tt.ip)] = []machine.MAC{towerMAC} // it even answers for it
+				n.answers[netip.MustParseAddr(tt.ip)] = []ether.MAC{towerMAC} // it even answers for it
 				_, err := p.Check(t.Context(), request(towerMAC, towerIP4.String(), tt.ip), from("192.168.1.5"), n)
 				want := "monitor[1].ip: found " + tt.ip + ", " + tt.what + ": expected an address of the machine"
 				if got := refusal(t, err); got != want {
@@ -163,7 +164,7 @@ func TestNeverClaimed(t *testing.T) {
 func TestTrust(t *testing.T) {
 	const only = "a machine may register only itself (trust: self)"
 	self := registration.Policy{Trust: registration.Self}
-	allow := registration.Policy{Trust: registration.Allowlist, Allow: []machine.MAC{otherMAC, towerMAC}}
+	allow := registration.Policy{Trust: registration.Allowlist, Allow: []ether.MAC{otherMAC, towerMAC}}
 	open := registration.Policy{Trust: registration.Open}
 	tests := []struct {
 		name   string
@@ -183,16 +184,16 @@ func TestTrust(t *testing.T) {
 			want: "this connection comes from d8:cb:8a:39:be:a1, not from aa:00:00:00:00:02: " + only},
 		{name: "another's address", policy: self, req: request(towerMAC, "192.168.1.5", "192.168.1.6"), peer: "192.168.1.5",
 			change: func(n *fakeNetwork) {
-				n.answers[netip.MustParseAddr("192.168.1.6")] = []machine.MAC{otherMAC}
+				n.answers[netip.MustParseAddr("192.168.1.6")] = []ether.MAC{otherMAC}
 			},
 			want: "monitor[1].ip: aa:00:00:00:00:02 answers for 192.168.1.6: expected d8:cb:8a:39:be:a1 alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1"},
 		{name: "an address in dispute", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.5",
-			change: func(n *fakeNetwork) { n.answers[towerIP4] = []machine.MAC{towerMAC, otherMAC} },
+			change: func(n *fakeNetwork) { n.answers[towerIP4] = []ether.MAC{towerMAC, otherMAC} },
 			want:   "monitor[0].ip: aa:00:00:00:00:02 answers for 192.168.1.5: expected d8:cb:8a:39:be:a1 alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1"},
 		{name: "the first mistake is reported", policy: self, req: request(towerMAC, "192.168.1.8", "192.168.1.6", "192.168.1.7"), peer: "192.168.1.5",
 			change: func(n *fakeNetwork) {
-				n.answers[netip.MustParseAddr("192.168.1.6")] = []machine.MAC{otherMAC}
-				n.answers[netip.MustParseAddr("192.168.1.7")] = []machine.MAC{otherMAC}
+				n.answers[netip.MustParseAddr("192.168.1.6")] = []ether.MAC{otherMAC}
+				n.answers[netip.MustParseAddr("192.168.1.7")] = []ether.MAC{otherMAC}
 			},
 			want: "monitor[1].ip: aa:00:00:00:00:02 answers for 192.168.1.6: expected d8:cb:8a:39:be:a1 alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1"},
 		{name: "the porter's own host", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.1",
@@ -203,10 +204,10 @@ func TestTrust(t *testing.T) {
 			want: "this connection comes from the porter's own host, " + only},
 		{name: "through a router", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "10.0.0.5",
 			want: "this connection comes from 10.0.0.5, which is not in a network of the porter's interface, " + only},
-		{name: "not in the neighbour table", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.77",
+		{name: "not in the neighbor table", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.77",
 			want: "the MAC address of 192.168.1.77 is not known here, " + only + ", try again"},
 		{name: "allowed, asleep, from afar", policy: allow, req: request(towerMAC, "192.168.1.99"), peer: "10.0.0.5"},
-		{name: "not allowed", policy: allow, req: request(machine.MAC{2}, "192.168.1.99"), peer: "192.168.1.5",
+		{name: "not allowed", policy: allow, req: request(ether.MAC{2}, "192.168.1.99"), peer: "192.168.1.5",
 			want: "mac: 02:00:00:00:00:00 is not in registration.allow (trust: allowlist)"},
 		{name: "open, from the porter itself", policy: open, req: request(otherMAC, "192.168.1.99"), peer: "127.0.0.1"},
 		{name: "the zero policy is the strictest", req: request(otherMAC, "192.168.1.5"), peer: "192.168.1.5",
@@ -233,11 +234,11 @@ func TestTrust(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
-		p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}, Token: "s3cret"}
+		p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC}, Token: "s3cret"}
 		for token, want := range map[string]string{
-			"":        "token: missing: expected the one that this porter asks for",
-			"s3cre":   "token: not the one that this porter asks for",
-			"s3cret ": "token: not the one that this porter asks for",
+			"":        "token: missing: expected the one that this porter requires",
+			"s3cre":   "token: not the one that this porter requires",
+			"s3cret ": "token: not the one that this porter requires",
 			"s3cret":  "",
 		} {
 			r := request(towerMAC, towerIP4.String())
@@ -263,7 +264,7 @@ func TestCheckAsksAllAtOnce(t *testing.T) {
 		r := request(towerMAC)
 		for i := range 16 {
 			ip := netip.MustParseAddr(fmt.Sprintf("192.168.1.%d", 100+i))
-			n.answers[ip] = []machine.MAC{towerMAC}
+			n.answers[ip] = []ether.MAC{towerMAC}
 			r.Monitor = append(r.Monitor, machine.Address{IP: ip})
 		}
 		begun := time.Now()
@@ -280,7 +281,7 @@ func TestCheckFailures(t *testing.T) {
 	n := newNetwork()
 	n.broken = errors.New("netlink: broken")
 	_, err := registration.Policy{}.Check(t.Context(), request(towerMAC, "192.168.1.5"), from("192.168.1.5"), n)
-	if want := "look up 192.168.1.5 in the neighbour table: netlink: broken"; err == nil || err.Error() != want {
+	if want := "look up 192.168.1.5 in the neighbor table: netlink: broken"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -292,7 +293,7 @@ func TestCheckFailures(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := (registration.Policy{Trust: 9}).Check(t.Context(), request(towerMAC), from("192.168.1.5"), newNetwork()); err == nil {
-		t.Error("an unknown trust lets everybody in")
+		t.Error("an unknown trust accepts a registration")
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 // Page is one manual page.
 type Page struct{ text strings.Builder }
 
-// NewPage begins the page NAME(section). Source is the version of the program that it
-// describes, manual the name of the manual that it belongs to.
+// NewPage returns the page NAME(section) with its title. source is the program and its version,
+// manual the title of the manual.
 func NewPage(name, section, source, manual string) *Page {
 	p := new(Page)
 	p.line(`.TH %s %s "" %s %s`, argument(strings.ToUpper(name)), argument(section), argument(source), argument(manual))
@@ -21,13 +21,13 @@ func NewPage(name, section, source, manual string) *Page {
 // String returns the page.
 func (p *Page) String() string { return p.text.String() }
 
-// Section begins a section, such as OPTIONS.
+// Section starts a section, such as OPTIONS.
 func (p *Page) Section(title string) { p.line(".SH %s", argument(title)) }
 
-// Subsection begins a part of a section.
+// Subsection starts a part of a section.
 func (p *Page) Subsection(title string) { p.line(".SS %s", argument(title)) }
 
-// Text writes paragraphs, which are divided by empty lines.
+// Text writes paragraphs. Empty lines separate them.
 func (p *Page) Text(text string) {
 	for i, paragraph := range paragraphs(text) {
 		if i > 0 {
@@ -37,7 +37,7 @@ func (p *Page) Text(text string) {
 	}
 }
 
-// Item writes a term, in bold, and what it means, indented.
+// Item writes a term in bold and its description, indented.
 func (p *Page) Item(term, text string) {
 	p.line(".TP")
 	p.line(`\fB%s\fR`, escape(term))
@@ -59,10 +59,10 @@ func (p *Page) Code(text string) {
 	p.line(".EE")
 }
 
-// prose writes one paragraph. What stands between backticks is bold.
+// prose writes one paragraph. Text between backticks is bold.
 //
-// Words are not divided, nor lines filled: both are hard to read in a terminal. The macros
-// of some systems switch that on again with each paragraph.
+// Hyphenation and justification are off, because both are hard to read in a terminal. The
+// macros of some systems switch them on again with each paragraph.
 func (p *Page) prose(paragraph string) {
 	p.line(".nh")
 	p.line(".ad l")
@@ -73,7 +73,7 @@ func (p *Page) prose(paragraph string) {
 
 func (p *Page) line(format string, args ...any) { fmt.Fprintf(&p.text, format+"\n", args...) }
 
-// bold escapes text, and makes bold what stands between two backticks.
+// bold escapes text, and makes text between backticks bold.
 func bold(text string) string {
 	var b strings.Builder
 	for {
@@ -93,15 +93,15 @@ func paragraphs(text string) []string {
 	return emptyLines.Split(strings.Trim(text, "\n"), -1)
 }
 
-// escapes are the characters that roff would take for its own, or would print as a
-// typographic sign that nobody can paste: groff_char(7).
+// escapes are the characters that roff interprets, or prints as typographic characters that a
+// shell does not accept: groff_char(7).
 var escapes = strings.NewReplacer(
 	`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`,
 )
 
 func escape(text string) string { return escapes.Replace(text) }
 
-// begin protects a line whose first character would make a request of it.
+// begin escapes a line that begins like a request.
 func begin(line string) string {
 	if strings.HasPrefix(line, ".") {
 		return `\&` + line
@@ -109,7 +109,7 @@ func begin(line string) string {
 	return line
 }
 
-// argument is text as one argument of a macro.
+// argument returns text as one argument of a macro.
 func argument(text string) string {
 	return `"` + strings.ReplaceAll(escape(strings.ReplaceAll(text, "\n", " ")), `"`, `\(dq`) + `"`
 }

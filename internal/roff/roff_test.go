@@ -48,7 +48,7 @@ second \(ti \(aqparagraph\(aq \(ha
 	}
 }
 
-// groff prints what was meant, and has nothing to warn of.
+// groff renders a page without warnings.
 func TestRendered(t *testing.T) {
 	out := rendered(t, page().String())
 	for _, want := range []string{"night-porter - keeps a porter", "nightporter check --host says .so /etc/passwd", "second ~ 'paragraph' ^", "  curl -s 'http://a/b' \\\n", ".hidden\n", "'quoted' \"$x\"\n"} {
@@ -58,8 +58,7 @@ func TestRendered(t *testing.T) {
 	}
 }
 
-// FuzzPage: whatever the text is, groff runs none of it: every line that is a request is
-// one of this package's own.
+// FuzzPage: no text becomes a request of groff. Every request is one of this package.
 func FuzzPage(f *testing.F) {
 	for _, s := range []string{"plain", ".so /etc/passwd", "'br", "a\n\n.b", "`x\n.y`", "\\fBx", "\r.x", "``", "`", "\"\n.x"} {
 		f.Add(s)

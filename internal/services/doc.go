@@ -1,3 +1,3 @@
-// Package services knows which port stands behind the name of a service, such as ssh
-// or smb, so that a list of ports can name them.
+// Package services maps names of services, such as ssh or smb, to ports, so that a list
+// of ports can contain them.
 package services

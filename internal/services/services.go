@@ -12,21 +12,20 @@ import (
 // path is the file of services(5). The host may have none.
 const path = "/etc/services"
 
-// maxFile bounds what is read of it, in octets.
+// maxFile bounds the bytes that are read of the file.
 const maxFile = 1 << 20
 
-// Names are port numbers by the name of their service, in small letters.
+// Names are port numbers by the name of their service, in lower case.
 type Names map[string]uint16
 
-// usual are the services of a home that /etc/services may not have, or have by
-// another name.
+// usual are common services that /etc/services may lack or have under another name.
 var usual = Names{
 	"afp": 548, "ftp": 21, "http": 80, "https": 443, "imap": 143, "imaps": 993, "jellyfin": 8096, "mqtt": 1883,
 	"nfs": 2049, "plex": 32400, "rdp": 3389, "rsync": 873, "smb": 445, "ssh": 22, "telnet": 23, "vnc": 5900,
 }
 
-// Load returns the names of this host: those of /etc/services, and the usual ones
-// that it does not have.
+// Load returns the names in /etc/services of this host, and the usual ones that it
+// lacks.
 func Load() Names {
 	names := maps.Clone(usual)
 	f, err := os.Open(path)
@@ -43,7 +42,7 @@ func Load() Names {
 }
 
 // Parse reads a file in the format of services(5): a name, a port with its protocol,
-// and other names. A line that has another form is passed over. The first port of a
+// and other names. A line in another form is skipped. The first port of a
 // name counts.
 func Parse(text string) Names {
 	names := make(Names)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// statusInterval is how often the agent is asked whether a program has ended: it does
-// not say so by itself.
+// statusInterval is the time between two guest-exec-status commands: the agent sends no
+// event when a program ends.
 const statusInterval = 50 * time.Millisecond
 
-// execution is the argument of guest-exec. The agent's bytes travel as base64, which
-// is how encoding/json writes them.
+// execution is the argument of guest-exec. The agent expects base64, as encoding/json writes
+// bytes.
 type execution struct {
 	Path    string   `json:"path"`
 	Args    []string `json:"arg,omitempty"`
@@ -57,13 +57,13 @@ func (m *Machine) execute(ctx context.Context, e execution) (execStatus, error) 
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return execStatus{}, fmt.Errorf("it runs on: %w", context.Cause(ctx))
+			return execStatus{}, fmt.Errorf("the program still runs: %w", context.Cause(ctx))
 		}
 	}
 }
 
-// Launch starts a program in the machine as root and does not wait for its end, which
-// may be the machine's as well: systemctl poweroff.
+// Launch starts a program in the machine as root without waiting for its end, since a
+// program such as systemctl poweroff also ends the machine.
 func (m *Machine) Launch(ctx context.Context, program string, args ...string) error {
 	if _, _, err := m.launch(ctx, execution{Path: program, Args: args}); err != nil {
 		return fmt.Errorf("%s: launch %s: %w", m.Name(), program, err)
@@ -83,7 +83,7 @@ func (m *Machine) launch(ctx context.Context, e execution) (agent *peer, pid int
 	return agent, started.PID, err
 }
 
-// WriteFile writes a file in the machine, and makes the folders above it.
+// WriteFile writes a file in the machine and creates the folders above it.
 func (m *Machine) WriteFile(ctx context.Context, path, mode, content string) error {
 	_, err := m.Run(ctx, content, "install", "-D", "-m", mode, "/dev/stdin", path)
 	return err

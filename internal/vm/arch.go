@@ -7,31 +7,31 @@ import (
 	"runtime"
 )
 
-// An Arch is what processor a machine has, by Debian's name for it.
+// An Arch is the processor architecture of a machine, by Debian's name.
 type Arch string
 
-// The processors that machines can have, and the one that there is for programs alone.
+// The architectures of machines, and one that only programs have.
 const (
 	AMD64 Arch = "amd64" // a PC, which can suspend
 	ARM64 Arch = "arm64" // a board such as the Raspberry Pi 4, which cannot
-	ARMHF Arch = "armhf" // 32 bits: no machine has it
+	ARMHF Arch = "armhf" // 32 bits: programs only, no machine
 )
 
-// hardware is what differs between them.
+// hardware is the emulated hardware of an architecture.
 type hardware struct {
 	emulator string
-	pkg      string // of Debian's, that has the emulator
+	pkg      string // Debian's package with the emulator
 	machine  string
-	cpu      string // that is emulated
-	options  string // of the kernel
+	cpu      string // the emulated processor
+	options  string // of the kernel's command line
 	console  string
-	// packages are those that the image has on top of what all have, and downloads lie in
-	// the cache of its apt.
+	// packages are the packages of the image beside the common ones. downloads are packages
+	// in its apt cache that are not installed.
 	packages, downloads []string
 }
 
-// architectures are all kinds. PC is a machine that can suspend more than once, which Q35
-// is not (QEMU 7.2).
+// architectures are the hardware by architecture. The machine type is pc since one of type
+// Q35 cannot suspend more than once (QEMU 7.2).
 var architectures = map[Arch]hardware{
 	AMD64: {
 		emulator: "qemu-system-x86_64", pkg: "qemu-system-x86",
@@ -45,8 +45,8 @@ var architectures = map[Arch]hardware{
 	},
 }
 
-// processor returns the arguments of the emulator that say what runs a machine: VM_ACCEL
-// where this host has the same processor, else software.
+// processor returns the emulator's arguments for the accelerator: VM_ACCEL if this host has
+// the same architecture, otherwise software emulation.
 func (a Arch) processor() []string {
 	hw, accel := architectures[a], os.Getenv("VM_ACCEL")
 	if accel == "" || accel == "tcg" || string(a) != runtime.GOARCH {
@@ -55,14 +55,14 @@ func (a Arch) processor() []string {
 	return []string{"-machine", hw.machine, "-accel", accel, "-cpu", "host"}
 }
 
-// RunsHere returns nil if this host's kernel runs programs for a processor, by an emulator
-// if need be. Those of Debian's packages run while an image is built.
+// RunsHere returns nil if this host's kernel runs programs of an architecture, if necessary
+// by an emulator. The scripts of Debian's packages run while an image is built.
 func RunsHere(a Arch) error {
 	if string(a) == runtime.GOARCH {
 		return nil
 	}
 	if err := exec.Command("arch-test", string(a)).Run(); err != nil {
-		return fmt.Errorf("no program for %s runs here: arch-test: %w: expected Debian's packages qemu-user-static, binfmt-support and arch-test, and binfmt_misc mounted", a, err)
+		return fmt.Errorf("programs for %s do not run on this host: arch-test: %w: expected Debian's packages qemu-user-static, binfmt-support and arch-test, and binfmt_misc mounted", a, err)
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// An accelerator takes a processor as this host has. Others are emulated.
+// An accelerator is used for this host's architecture. Others are emulated.
 func TestProcessor(t *testing.T) {
 	t.Setenv("VM_ACCEL", "kvm")
 	for _, arch := range []Arch{AMD64, ARM64} {

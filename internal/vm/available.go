@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Available returns nil where machines of a kind can run, besides the lab, and else an
-// error that says what is missing.
+// Available returns nil if machines of an architecture can run on this host, provided that
+// the lab can. Otherwise the error says what is missing.
 func Available(arch Arch) error {
 	hw := architectures[arch]
 	if os.Getuid() != 0 || inOwnNamespace() {
@@ -31,10 +31,10 @@ func Available(arch Arch) error {
 	return nil
 }
 
-// inOwnNamespace tells whether this process is root of a user namespace that has no other
-// user, as the tests of an ordinary user are (lab.EnterUserNamespace).
+// inOwnNamespace reports whether this process is root in a user namespace with no other
+// user, like the tests of an unprivileged user (lab.EnterUserNamespace).
 func inOwnNamespace() bool {
-	b, err := os.ReadFile("/proc/self/uid_map") // first inside, first outside, how many
+	b, err := os.ReadFile("/proc/self/uid_map") // first ID inside, first ID outside, count
 	fields := strings.Fields(string(b))
 	return err == nil && len(fields) == 3 && fields[2] == "1"
 }

@@ -19,34 +19,34 @@ const (
 	overlayFile = "disk.qcow2"
 	filesFile   = "files.img"
 	consoleFile = "console.log"
-	// commandTimeout bounds a command to the emulator.
+	// commandTimeout is the timeout of a command to the emulator.
 	commandTimeout = 30 * time.Second
-	// agentName is where the agent in the machine looks for its serial port, and
-	// commandsID the name of that port at the emulator.
+	// agentName is the name of the serial port that the agent in the machine opens, and
+	// commandsID the emulator's name of it.
 	agentName  = "org.qemu.guest_agent.0"
 	commandsID = "commands"
 	memory     = "512" // MiB
 )
 
-// The descriptors that the emulator gets, after the standard ones.
+// The file descriptors of the emulator, after the standard ones.
 const (
 	tapFD = 3 + iota
 	monitorFD
 	commandsFD
 )
 
-// A board is a machine between power-on and power-off: one process of the emulator.
+// A board is a machine from power-on to power-off: one process of the emulator.
 type board struct {
 	cmd      *exec.Cmd
-	output   bytes.Buffer // what the emulator said; after ended
+	output   bytes.Buffer // output of the emulator; read it after ended
 	monitor  *peer
 	commands *peer
-	reason   string        // why it went off; the monitor's goroutine writes it
-	released chan struct{} // closed when the machine knows it
+	reason   string        // why the machine is off; written by the monitor's goroutine
+	released chan struct{} // closed when Machine.board is set
 	ended    chan struct{} // closed when the machine is off
 }
 
-// arguments are those of the emulator.
+// arguments are the arguments of the emulator.
 func (m *Machine) arguments() []string {
 	dir, hw := m.cfg.Image.dir, architectures[m.cfg.Image.arch]
 	args := append(m.cfg.Image.arch.processor(),
@@ -69,7 +69,7 @@ func (m *Machine) arguments() []string {
 	return args
 }
 
-// start starts the emulator. What it says then waits for release.
+// start starts the emulator. Its events wait for release.
 func (m *Machine) start() (*board, error) {
 	b := &board{released: make(chan struct{}), ended: make(chan struct{})}
 	monitor, commands, err := m.launchEmulator(b)
@@ -85,20 +85,20 @@ func (m *Machine) start() (*board, error) {
 	return b, b.negotiate()
 }
 
-// launchEmulator starts the process, and returns our ends of its connections.
+// launchEmulator starts the process, and returns this side of its connections.
 func (m *Machine) launchEmulator(b *board) (monitor, commands net.Conn, err error) {
 	monitor, theirMonitor, err := socketPair()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer theirMonitor.Close() // so that ours ends with the process
+	defer theirMonitor.Close() // so that the other side is closed when the process ends
 	commands, theirCommands, err := socketPair()
 	if err != nil {
 		return nil, nil, errors.Join(err, monitor.Close())
 	}
 	defer theirCommands.Close()
 
-	// The emulator must not hold up what else this host does.
+	// The emulator must not slow down other processes of this host.
 	args := append([]string{"-n", "19", architectures[m.cfg.Image.arch].emulator}, m.arguments()...)
 	b.cmd = m.Command(context.Background(), "nice", args...)
 	b.cmd.ExtraFiles = []*os.File{m.tap, theirMonitor, theirCommands}
@@ -109,7 +109,7 @@ func (m *Machine) launchEmulator(b *board) (monitor, commands net.Conn, err erro
 	return monitor, commands, nil
 }
 
-// negotiate has the monitor take commands and send events.
+// negotiate makes the monitor accept commands and send events.
 func (b *board) negotiate() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
@@ -117,27 +117,27 @@ func (b *board) negotiate() error {
 	if err != nil {
 		b.release()
 		b.kill()
-		return fmt.Errorf("%w; the emulator said:\n%s", err, b.output.String())
+		return fmt.Errorf("%w; output of the emulator:\n%s", err, b.output.String())
 	}
 	return nil
 }
 
 func (b *board) release() { close(b.released) }
 
-// kill ends the emulator, and returns when the machine is off.
+// kill kills the emulator, and returns when the machine is off.
 func (b *board) kill() {
-	_ = b.cmd.Process.Kill() // it may have ended by itself
+	_ = b.cmd.Process.Kill() // an error means that it has ended
 	<-b.ended
 }
 
-// onEvent is what the emulator says of the machine.
+// onEvent handles an event of the emulator.
 func (m *Machine) onEvent(b *board, name string, data json.RawMessage) {
 	var detail struct {
 		ID     string `json:"id"`
 		Open   bool   `json:"open"`
 		Reason string `json:"reason"`
 	}
-	_ = json.Unmarshal(data, &detail) // each event has its own fields, or none
+	_ = json.Unmarshal(data, &detail) // the fields depend on the event
 	switch name {
 	case "VSERPORT_CHANGE":
 		if detail.ID == commandsID && detail.Open {
@@ -154,8 +154,8 @@ func (m *Machine) onEvent(b *board, name string, data json.RawMessage) {
 	}
 }
 
-// become notes the state of the power, and why. The cable is out where the card does
-// not take frames: a tap would keep them until it does.
+// become sets the power state, and adds an event with the reason. The cable is unplugged in
+// states in which the card receives no frames, since a tap would queue them.
 func (m *Machine) become(s State, why EventKind, detail string) {
 	if s != On {
 		if err := m.lan.SetCable(m.Host, false); err != nil && !m.gone() {
@@ -171,11 +171,11 @@ func (m *Machine) become(s State, why EventKind, detail string) {
 	m.events.add(why, detail)
 }
 
-// watchOver waits for the end of the emulator, which is the machine's power-off.
+// watchOver waits for the end of the emulator, which is the power-off of the machine.
 func (m *Machine) watchOver(b *board) {
 	err := b.cmd.Wait()
 	<-b.released
-	<-b.monitor.ended // its last event says why
+	<-b.monitor.ended // its last event has the reason
 	b.monitor.close()
 	b.commands.close()
 	if err != nil && !m.gone() {
@@ -185,7 +185,7 @@ func (m *Machine) watchOver(b *board) {
 	close(b.ended)
 }
 
-// socketPair returns both ends of a connection, one to be given to a program.
+// socketPair returns both ends of a connection. theirs is for a program.
 func socketPair() (ours net.Conn, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// EventKind is something that happens to a machine.
+// EventKind is a kind of event.
 type EventKind string
 
-// What happens to machines.
+// The kinds of events of machines.
 const (
 	PoweredOn   EventKind = "powered on"
-	CommandsUp  EventKind = "takes commands" // booted so far that Run works
+	CommandsUp  EventKind = "takes commands" // booted far enough for Run
 	Suspended   EventKind = "suspended"
 	Resumed     EventKind = "resumed"
-	Restarted   EventKind = "restarted" // it rebooted by itself
+	Restarted   EventKind = "restarted" // the machine rebooted
 	PoweredOff  EventKind = "powered off"
 	MagicPacket EventKind = "magic packet"
-	Failed      EventKind = "failed" // the harness, not the machine
+	Failed      EventKind = "failed" // a failure of this package, not of the machine
 )
 
-// An Event is what happened to a machine.
+// An Event is an event of a machine.
 type Event struct {
 	Kind   EventKind
 	Time   time.Time
@@ -35,7 +35,7 @@ func (e Event) String() string {
 	return fmt.Sprintf("%s %s %s", e.Time.Format("15:04:05.000"), e.Kind, e.Detail)
 }
 
-// events is what happened so far, in order.
+// events are the events so far, in order.
 type events struct {
 	mu      sync.Mutex
 	all     []Event
@@ -58,8 +58,8 @@ func (l *events) since(index int) ([]Event, <-chan struct{}) {
 	return slices.Clone(l.all[index:]), l.changed
 }
 
-// wait returns the first event of a kind after the first n, and waits for it if there
-// is none yet. What the harness could not do ends the waiting.
+// wait returns the first event of a kind after the first n events, and waits for it if
+// necessary. An event of kind Failed ends the wait with an error.
 func (l *events) wait(ctx context.Context, n int, kind EventKind) (Event, error) {
 	for {
 		found, changed := l.since(n)

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Image is a Debian system that machines start from. None of them changes it.
+// An Image is a Debian system that machines start from. Machines do not change it.
 type Image struct {
 	arch Arch
-	dir  string // holds these files
+	dir  string // the folder of the files
 }
 
 // The files of an image.
@@ -28,11 +28,11 @@ const (
 	diskFile   = "root.qcow2"
 )
 
-// prefix begins the names of images in the cache; what they were built from follows.
+// prefix is the prefix of the names of images in the cache. The recipe's hash follows.
 func (a Arch) prefix() string { return "debian12-" + string(a) + "-" }
 
-// packages is what a machine has, besides the smallest Debian with apt: a service to
-// connect to, the agent that takes commands, and what a user types.
+// packages are the packages of a machine beside a minimal Debian with apt: a service to
+// connect to, the agent that runs commands, and commands of users.
 func (a Arch) packages() []string {
 	return append([]string{
 		"systemd", "systemd-sysv", "udev", "dbus", "kmod", "iproute2", "python3", "openssh-server",
@@ -40,14 +40,14 @@ func (a Arch) packages() []string {
 	}, architectures[a].packages...)
 }
 
-// setupHook runs before anything is installed. The initial RAM disk gets the modules
-// that this hardware needs, and no others: it is unpacked by an emulated processor.
+// setupHook runs before packages are installed. The initial RAM disk gets only the modules
+// of this hardware, since an emulated processor unpacks it.
 const setupHook = `mkdir -p "$1/etc/initramfs-tools/conf.d"
 echo MODULES=list >"$1/etc/initramfs-tools/conf.d/modules"
 printf 'virtio_pci\nvirtio_blk\n' >"$1/etc/initramfs-tools/modules"`
 
-// finishHook runs in the end. Tests choose and configure a network manager, and what
-// Debian does by the clock would only be in their way.
+// finishHook runs last. It leaves the network manager to the tests, and disables Debian's
+// timers, which would disturb them.
 const finishHook = `set -e
 for unit in systemd-networkd NetworkManager NetworkManager-wait-online; do
   ! chroot "$1" systemctl --quiet is-enabled $unit.service 2>/dev/null || chroot "$1" systemctl --quiet disable $unit.service
@@ -58,23 +58,23 @@ echo '127.0.0.1 localhost machine' >"$1/etc/hosts"
 mv "$1"/boot/vmlinuz-* "$1/boot/vmlinuz"
 mv "$1"/boot/initrd.img-* "$1/boot/initrd.img"`
 
-// machineID is that of all machines. An image without one would have systemd treat
-// the first boot as an installation.
+// machineID is the ID of all machines. Without an ID systemd would treat the first boot as
+// an installation (machine-id(5)).
 const machineID = "6d616368696e65206f66207468652074\n"
 
-// diskSize is that of the root file system.
+// diskSize is the size of the root file system.
 const diskSize = 2 << 30
 
-// mirror returns where Debian's packages come from.
+// mirror returns the URL of the Debian mirror.
 func mirror() string { return cmp.Or(os.Getenv("VM_MIRROR"), "http://deb.debian.org/debian") }
 
-// downloadHook has apt fetch packages that a test installs in the machine, which has no
-// way to a mirror. They go into the cache of apt, with the lists that name them.
+// downloadHook makes apt download packages that a test installs in the machine, which
+// reaches no mirror. The packages and their lists stay in the cache of apt.
 func downloadHook(packages []string) string {
 	return `APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet --yes --download-only --no-install-recommends install ` + strings.Join(packages, " ")
 }
 
-// bootstrap returns the arguments of mmdebstrap, which makes the tree in root.
+// bootstrap returns the arguments of mmdebstrap, which creates the file tree in root.
 func (a Arch) bootstrap(root string) []string {
 	args := []string{
 		"--mode=root", "--variant=minbase", "--format=directory",
@@ -90,33 +90,31 @@ func (a Arch) bootstrap(root string) []string {
 	return append(args, "bookworm", root, mirror())
 }
 
-// source is this file, which says how an image is made.
+// source is this file, which is part of the recipe of an image.
 //
 //go:embed image.go
 var source string
 
-// recipe names what an image is made from: another recipe is another image.
+// recipe is a hash of everything that an image is built from.
 func (a Arch) recipe() string {
 	sum := sha256.Sum256(fmt.Append(nil, source, mirror(), a, architectures[a].packages, architectures[a].downloads))
 	return fmt.Sprintf("%x", sum[:6])
 }
 
-// CacheDir returns the directory that images are kept in: VM_CACHE, or one of the
-// user's.
+// CacheDir returns the directory of images: VM_CACHE, or one in the user's cache.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("VM_CACHE"); dir != "" {
 		return filepath.Abs(dir)
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no directory for images, VM_CACHE names one: %w", err)
+		return "", fmt.Errorf("no directory for images, set VM_CACHE: %w", err)
 	}
 	return filepath.Join(dir, "nightporter-vm"), nil
 }
 
-// Debian returns the image of Debian 12 for a kind of machine. It builds it where the
-// cache has none that is made from what this package says, and removes those of this kind
-// that are made from something else.
+// Debian returns the image of Debian 12 for an architecture. If the cache has none of the
+// current recipe, Debian builds it and removes images of other recipes.
 func Debian(ctx context.Context, arch Arch) (Image, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -134,7 +132,7 @@ func Debian(ctx context.Context, arch Arch) (Image, error) {
 	if _, err := os.Stat(image.dir); err == nil {
 		return image, nil
 	}
-	if err := clear(cache, arch); err != nil {
+	if err := removeOlder(cache, arch); err != nil {
 		return Image{}, err
 	}
 	if err := image.build(ctx, filepath.Join(cache, arch.prefix()+"building")); err != nil {
@@ -143,7 +141,7 @@ func Debian(ctx context.Context, arch Arch) (Image, error) {
 	return image, nil
 }
 
-// lock keeps other processes from building an image at the same time.
+// lock prevents other processes from building an image at the same time.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -152,11 +150,11 @@ func lock(path string) (unlock func(), err error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
-	return func() { f.Close() }, nil // which unlocks it
+	return func() { f.Close() }, nil // closing releases the lock
 }
 
-// clear removes the images of other recipes, and what a build left that was ended.
-func clear(cache string, arch Arch) error {
+// removeOlder removes the images of other recipes, and files of an interrupted build.
+func removeOlder(cache string, arch Arch) error {
 	old, err := filepath.Glob(filepath.Join(cache, arch.prefix()+"*"))
 	for _, dir := range old {
 		err = errors.Join(err, os.RemoveAll(dir))
@@ -164,8 +162,7 @@ func clear(cache string, arch Arch) error {
 	return err
 }
 
-// build makes the image in a directory of its own, and gives it its name when it is
-// whole.
+// build builds the image in a temporary directory, and renames it when it is complete.
 func (i Image) build(ctx context.Context, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -191,7 +188,7 @@ func (i Image) build(ctx context.Context, dir string) error {
 	return os.Rename(dir, i.dir)
 }
 
-// filesDisk makes a disk with the files of a directory, which is only read.
+// filesDisk creates a disk with the files of a directory, which it only reads.
 func filesDisk(ctx context.Context, dir, disk string) error {
 	const spare = 16 << 20 // for the file system itself
 	size := int64(spare)
@@ -211,8 +208,8 @@ func filesDisk(ctx context.Context, dir, disk string) error {
 	return run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "files", "-d", dir, disk, fmt.Sprintf("%dk", size>>10))
 }
 
-// makeDisk makes a disk with a file system of what is in root. In its format a copy is
-// small too, also one that knows nothing of sparse files.
+// makeDisk creates a disk with a file system of the files in root. Its format is compact, so
+// that a copy without support for sparse files is small too.
 func makeDisk(ctx context.Context, root, disk string) error {
 	raw := disk + ".raw"
 	if err := run(ctx, "mke2fs", "-q", "-t", "ext4", "-d", root, raw, fmt.Sprintf("%dk", diskSize>>10)); err != nil {
@@ -224,17 +221,17 @@ func makeDisk(ctx context.Context, root, disk string) error {
 	return os.Remove(raw)
 }
 
-// overlay makes a disk that begins as the image's, and keeps what is written to it.
+// overlay creates a disk that starts as the image's, and stores what is written to it.
 func (i Image) overlay(ctx context.Context, path string) error {
 	return run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", filepath.Join(i.dir, diskFile), path)
 }
 
-// run runs a program of this host; what it said is part of the error.
+// run runs a program of this host. The end of its output is part of the error.
 func run(ctx context.Context, program string, args ...string) error {
-	const said = 2000 // octets of it
+	const outputLimit = 2000 // bytes
 	out, err := exec.CommandContext(ctx, "nice", append([]string{"-n", "19", program}, args...)...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w; it said:\n%s", program, err, out[max(0, len(out)-said):])
+		return fmt.Errorf("%s: %w; its output:\n%s", program, err, out[max(0, len(out)-outputLimit):])
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// tools puts programs in front of PATH that stand for those that make an image, and has
-// the cache in a directory of the test's. ran tells how often mmdebstrap ran.
+// tools puts stubs of the programs that build an image in front of PATH, and sets the cache
+// to a directory of the test. ran returns how often mmdebstrap ran.
 func tools(t *testing.T, mmdebstrap string) (ran func() int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -27,15 +27,14 @@ func tools(t *testing.T, mmdebstrap string) (ran func() int) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	t.Setenv("VM_CACHE", filepath.Join(dir, "cache"))
 	return func() int {
-		b, _ := os.ReadFile(log) // not there: none ran
+		b, _ := os.ReadFile(log) // a missing file: it never ran
 		return strings.Count(string(b), "ran")
 	}
 }
 
 const bootstraps = `root=${@: -2:1}; mkdir -p "$root/boot" "$root/etc"; echo kernel >"$root/boot/vmlinuz"; echo initrd >"$root/boot/initrd.img"`
 
-// TestImageIsBuiltOnce: and again when it is made from something else, in place of the
-// other.
+// TestImageIsBuiltOnce for each recipe. A new recipe replaces the image.
 func TestImageIsBuiltOnce(t *testing.T) {
 	ran := tools(t, bootstraps)
 	first, err := Debian(t.Context(), AMD64)
@@ -62,12 +61,11 @@ func TestImageIsBuiltOnce(t *testing.T) {
 		t.Errorf("from another mirror it is %v, %v, after %d builds", other, err, ran())
 	}
 	if _, err := os.Stat(first.dir); !os.IsNotExist(err) {
-		t.Errorf("the image that nothing uses is still there (%v)", err)
+		t.Errorf("the unused image still exists (%v)", err)
 	}
 }
 
-// TestImagesOfTwoKinds: the image for one processor does not take the place of that for
-// another.
+// TestImagesOfTwoKinds: the image of one architecture does not replace that of another.
 func TestImagesOfTwoKinds(t *testing.T) {
 	ran := tools(t, bootstraps)
 	for _, arch := range []Arch{AMD64, ARM64, AMD64, ARM64} {
@@ -80,9 +78,9 @@ func TestImagesOfTwoKinds(t *testing.T) {
 	}
 }
 
-// TestImageThatFailsIsNone: the error has the last words of the program, and the next
-// build begins anew.
-func TestImageThatFailsIsNone(t *testing.T) {
+// TestFailedBuild: the error has the end of the program's output, and the next build starts
+// from the beginning.
+func TestFailedBuild(t *testing.T) {
 	ran := tools(t, `[ "$(wc -l <"${0%/*}/ran")" -gt 1 ] || { echo "no such mirror"; exit 25; }`+"\n"+bootstraps)
 	if image, err := Debian(t.Context(), AMD64); err == nil || !strings.Contains(err.Error(), "no such mirror") {
 		t.Errorf("it is %v, %v", image, err)
@@ -92,7 +90,7 @@ func TestImageThatFailsIsNone(t *testing.T) {
 	}
 }
 
-// TestAvailableSaysWhatIsMissing: by the package of Debian's that has it.
+// TestAvailableSaysWhatIsMissing: the error names Debian's package.
 func TestAvailableSaysWhatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	want := "Debian's package mmdebstrap"

@@ -12,10 +12,10 @@ import (
 	"nightporter/internal/lab"
 )
 
-// A State is what a machine's power is.
+// A State is the power state of a machine.
 type State string
 
-// The states of a machine's power.
+// The power states of a machine.
 const (
 	Off    State = "off"
 	On     State = "on"
@@ -25,35 +25,35 @@ const (
 // Config describes a machine.
 type Config struct {
 	Name string
-	// Addrs are those that the test gives it. They name it on the LAN; nothing in the
-	// machine is configured by itself.
+	// Addrs are the machine's addresses on the LAN. The test configures them in the
+	// machine.
 	Addrs []netip.Prefix
 	Image Image
-	Dir   string // for its disk and console
-	// Files is a directory whose files the machine has on a second disk, LABEL=files.
+	Dir   string // of its disk and console
+	// Files is a directory whose files are on a second disk, LABEL=files.
 	Files string
 }
 
-// A Machine is a virtual machine whose card is plugged into the LAN. The methods of
-// its Host that look into a namespace find none of its system's there.
+// A Machine is a virtual machine on the LAN. The methods of its Host that read a namespace
+// do not see into the machine.
 type Machine struct {
 	*lab.Host
 	lan    *lab.LAN
 	cfg    Config
 	tap    *os.File
 	events *events
-	unplug context.CancelFunc // ends the watcher on the switch
+	unplug context.CancelFunc // stops the watcher on the switch
 
-	power sync.Mutex // held while the power is switched; taken before mu
+	power sync.Mutex // held while the power is switched; locked before mu
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	state  State
-	board  *board // nil when it is off
+	board  *board // nil: the machine is off
 	closed bool
 }
 
-// New puts a machine on the LAN that is off. A magic packet powers it on, as PowerOn
-// does. It must be closed before the LAN.
+// New adds a machine to the LAN, which is off. A magic packet powers it on, as PowerOn does.
+// Close it before the LAN.
 func New(ctx context.Context, lan *lab.LAN, cfg Config) (*Machine, error) {
 	if err := cfg.Image.overlay(ctx, filepath.Join(cfg.Dir, overlayFile)); err != nil {
 		return nil, err
@@ -80,14 +80,14 @@ func New(ctx context.Context, lan *lab.LAN, cfg Config) (*Machine, error) {
 	return m, nil
 }
 
-// State returns what the machine's power is.
+// State returns the power state of the machine.
 func (m *Machine) State() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.state
 }
 
-// agent returns the way to the commands of a machine that is on, and nil else.
+// agent returns the connection to the agent of the machine, or nil if the machine is off.
 func (m *Machine) agent() *peer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,10 +97,10 @@ func (m *Machine) agent() *peer {
 	return m.board.commands
 }
 
-// Len returns how many events there were, for Wait.
+// Len returns the number of events so far, for Wait.
 func (m *Machine) Len() int { return len(m.Log()) }
 
-// Log returns what happened to the machine.
+// Log returns the events of the machine.
 func (m *Machine) Log() []Event {
 	all, _ := m.events.since(0)
 	return all
@@ -115,7 +115,7 @@ func (m *Machine) Wait(ctx context.Context, n int, kind EventKind) (Event, error
 	return e, nil
 }
 
-// Console returns what the machine's system wrote to its serial port, over all boots.
+// Console returns the output on the machine's serial port since New, over all boots.
 func (m *Machine) Console() string {
 	b, err := os.ReadFile(filepath.Join(m.cfg.Dir, consoleFile))
 	if err != nil {
@@ -124,14 +124,14 @@ func (m *Machine) Console() string {
 	return string(b)
 }
 
-// PowerOn switches a machine on that is off, as its power button does.
+// PowerOn powers on a machine that is off.
 func (m *Machine) PowerOn() error {
 	m.power.Lock()
 	defer m.power.Unlock()
 	if state := m.State(); state != Off || m.gone() {
-		return fmt.Errorf("%s: power on: it is %s: expected one that is off, and not closed", m.Name(), state)
+		return fmt.Errorf("%s: power on: found it %s, expected off and not closed", m.Name(), state)
 	}
-	// A card drops what comes while the machine is off; a tap would keep it.
+	// A card drops frames while the machine is off; a tap would queue them.
 	if err := m.lan.SetCable(m.Host, true); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (m *Machine) Resume(ctx context.Context) error {
 	b, state := m.board, m.state
 	m.mu.Unlock()
 	if state != Asleep {
-		return fmt.Errorf("%s: resume: it is %s: expected one that is suspended", m.Name(), state)
+		return fmt.Errorf("%s: resume: found it %s, expected suspended", m.Name(), state)
 	}
 	if err := m.lan.SetCable(m.Host, true); err != nil {
 		return err
@@ -163,8 +163,8 @@ func (m *Machine) Resume(ctx context.Context) error {
 	return b.monitor.call(ctx, "system_wakeup", nil, nil)
 }
 
-// PowerCut takes the power from a machine without a word to its system, and returns
-// when it is off.
+// PowerCut powers a machine off without notice to its system, and returns when the machine
+// is off.
 func (m *Machine) PowerCut(ctx context.Context) error {
 	m.power.Lock()
 	defer m.power.Unlock()
@@ -174,7 +174,7 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
-	// The emulator ends by itself, so that the disk's file is whole.
+	// quit makes the emulator end in order, so that the disk's file is complete.
 	if err := b.monitor.call(ctx, "quit", nil, nil); err != nil && !errors.Is(err, errHungUp) {
 		return err
 	}
@@ -182,11 +182,11 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	case <-b.ended:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s: power cut: it runs on: %w", m.Name(), context.Cause(ctx))
+		return fmt.Errorf("%s: power cut: still on: %w", m.Name(), context.Cause(ctx))
 	}
 }
 
-// onMagic is the card: a magic packet came.
+// onMagic does what the board does when the card receives a magic packet.
 func (m *Machine) onMagic(by lab.Transport) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
@@ -210,7 +210,7 @@ func (m *Machine) gone() bool {
 	return m.closed
 }
 
-// Close ends the machine at once.
+// Close stops the machine immediately and removes it from the LAN.
 func (m *Machine) Close() error {
 	m.unplug()
 	m.power.Lock()

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bootLimit is how long a boot may take on a host that has other things to do.
+// bootLimit is the timeout of a boot on a busy host.
 const bootLimit = 5 * time.Minute
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -49,7 +49,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// magic sends a magic packet for m, by the kernel of the client.
+// magic sends a magic packet for m from the client.
 func magic(t *testing.T, l *lab.LAN, m *vm.Machine) {
 	t.Helper()
 	mac := m.MAC()
@@ -61,8 +61,8 @@ func magic(t *testing.T, l *lab.LAN, m *vm.Machine) {
 	must(t, err)
 }
 
-// TestVMMachineSleepsAndWakes: it boots by a magic packet, is on the LAN, suspends
-// and resumes twice, keeps its disk over a reboot, a power cut and a shutdown.
+// TestVMMachineSleepsAndWakes: a machine boots by a magic packet, is on the LAN, suspends
+// and resumes twice, and keeps its disk over a reboot, a power cut and a shutdown.
 func TestVMMachineSleepsAndWakes(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
 	lan := labtest.New(t)
@@ -127,7 +127,7 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 }
 
 // TestVMOtherProcessor: a machine with an ARM processor boots by a magic packet, has the
-// files that were given to it, and is on the LAN.
+// files of its second disk, and is on the LAN.
 func TestVMOtherProcessor(t *testing.T) {
 	vmtest.Need(t, vm.ARM64)
 	files := t.TempDir()
@@ -147,10 +147,9 @@ func TestVMOtherProcessor(t *testing.T) {
 	dial(t, lan, "10.77.0.20:22")
 }
 
-// TestVMPowerOnSaysWhatIsWrong: at once, in the emulator's words, and the machine is
-// off.
-func TestVMPowerOnSaysWhatIsWrong(t *testing.T) {
-	here := vm.Arch(runtime.GOARCH) // VM_ACCEL is for no other processor
+// TestVMPowerOnError: the error has the emulator's output, and the machine is off.
+func TestVMPowerOnError(t *testing.T) {
+	here := vm.Arch(runtime.GOARCH) // VM_ACCEL is for this host's processor only
 	vmtest.Need(t, here)
 	m := vmtest.NewWith(t, labtest.New(t), here, "", "pc", netip.MustParsePrefix("10.77.0.20/24"))
 	t.Setenv("VM_ACCEL", "steam")
@@ -165,15 +164,15 @@ func TestVMPowerOnSaysWhatIsWrong(t *testing.T) {
 // experimental is an EtherType for local experiments (RFC 9542 appendix B.2).
 const experimental = 0x88b5
 
-// marked is a frame for m that is told from all others.
+// marked is a frame for m that no other program sends.
 func marked(m *vm.Machine) []byte {
 	mac := m.MAC()
 	header := binary.BigEndian.AppendUint16(append(mac[:], 0x02, 0x77, 0, 0, 0, 0x0a), experimental)
-	return append(header, make([]byte, 46)...) // the least that Ethernet carries
+	return append(header, make([]byte, 46)...) // the shortest Ethernet payload
 }
 
-// join gives a machine that has booted its address, and waits for its sshd: the machine takes
-// commands before that listens.
+// join sets the address of a machine that has booted, and waits for its sshd, which listens
+// only after the machine accepts commands.
 func join(t *testing.T, m *vm.Machine) {
 	t.Helper()
 	_, err := m.Run(within(t, time.Minute), "", "sh", "-ec",

@@ -10,22 +10,22 @@ import (
 	"sync"
 )
 
-// errHungUp is the reason why no answer comes any more.
+// errHungUp means that the connection is closed.
 var errHungUp = errors.New("the other side has closed the connection")
 
-// A peer speaks QEMU's protocol of JSON objects, one a line: that of the monitor
-// (QMP), and that of the agent inside of the machine, which has no events.
+// A peer is a connection with one JSON object a line: to QEMU's monitor (QMP), or to the
+// agent in the machine, which sends no events.
 type peer struct {
 	conn    net.Conn
 	onEvent func(name string, data json.RawMessage)
-	ended   chan struct{} // closed when nothing more can come
+	ended   chan struct{} // closed when the connection is closed
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	last    int        // id of the last command
 	waiting map[int]chan<- reply
 }
 
-// A reply is what QEMU sends, as far as it matters here.
+// A reply is a message from QEMU, with the fields that are used.
 type reply struct {
 	ID     int             `json:"id"`
 	Return json.RawMessage `json:"return"`
@@ -38,8 +38,8 @@ type replyError struct {
 	Description string `json:"desc"`
 }
 
-// newPeer serves a connection until it is closed. Events are handed over one at a
-// time, in a goroutine of the peer's.
+// newPeer reads from a connection until it is closed. It calls onEvent for one event at a
+// time, in a goroutine of its own.
 func newPeer(conn net.Conn, onEvent func(name string, data json.RawMessage)) *peer {
 	p := &peer{conn: conn, onEvent: onEvent, ended: make(chan struct{}), waiting: make(map[int]chan<- reply)}
 	go p.read()
@@ -65,8 +65,8 @@ func (p *peer) read() {
 	}
 }
 
-// parseReply reads one line; false for one that is no reply and no event, such as the
-// monitor's greeting or what is left of a line that a reset cut off.
+// parseReply parses one line. It reports false for a line that is neither reply nor event,
+// such as the monitor's greeting or the rest of a line after a reset.
 func parseReply(line []byte) (reply, bool) {
 	var r reply
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -75,7 +75,7 @@ func parseReply(line []byte) (reply, bool) {
 	return r, r.Event != "" || r.ID != 0
 }
 
-// deliver hands a reply to the call that waits for it, if it still does.
+// deliver passes a reply to the call that waits for it, if any.
 func (p *peer) deliver(r reply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +85,7 @@ func (p *peer) deliver(r reply) {
 	}
 }
 
-// call sends a command and decodes what it returns into result, which may be nil.
+// call sends a command and decodes its result into result, which may be nil.
 func (p *peer) call(ctx context.Context, command string, arguments, result any) error {
 	answer := make(chan reply, 1)
 	p.mu.Lock()
@@ -139,6 +139,6 @@ func (r reply) decode(command string, result any) error {
 
 // close ends the connection and waits for its goroutine.
 func (p *peer) close() {
-	p.conn.Close() // nothing was written that matters now
+	p.conn.Close() // the connection is not used any more
 	<-p.ended
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// emulated answers each command by what answer returns, after what it says first.
+// emulated sends first, then answers each command with the lines of answer.
 func emulated(t *testing.T, first string, answer func(command string, id int) string) (*peer, <-chan string) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -25,7 +25,7 @@ func emulated(t *testing.T, first string, answer func(command string, id int) st
 		p.close()
 	})
 	go func() {
-		_, _ = io.WriteString(theirs, first) // an error shows as an answer that is missing
+		_, _ = io.WriteString(theirs, first) // after an error the answer is missing
 		lines := bufio.NewScanner(theirs)
 		for lines.Scan() {
 			var c struct {
@@ -40,8 +40,8 @@ func emulated(t *testing.T, first string, answer func(command string, id int) st
 	return p, events
 }
 
-// TestPeerTellsAnswersFromEvents: also where an answer comes late, to another command.
-func TestPeerTellsAnswersFromEvents(t *testing.T) {
+// TestPeerSeparatesAnswersAndEvents, also when the answer to an earlier command is late.
+func TestPeerSeparatesAnswersAndEvents(t *testing.T) {
 	p, events := emulated(t, `{"QMP": {"version": {}, "capabilities": []}}`+"\n"+"\xff\n", func(command string, id int) string {
 		return fmt.Sprintf(`{"event": "NOISE", "data": {"by": %q}}`+"\n"+`{"return": "late", "id": %d}`+"\n"+`{"return": %q, "id": %d}`+"\n",
 			command, id+1000, command, id)
@@ -79,11 +79,11 @@ func TestPeerSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("without an answer the error is %v", err)
 	}
 	if len(p.waiting) != 0 {
-		t.Errorf("%d calls are still waited for", len(p.waiting))
+		t.Errorf("%d calls still wait", len(p.waiting))
 	}
 }
 
-// TestPeerEnds: a call that waits gets to know it.
+// TestPeerEnds: a call that waits returns an error.
 func TestPeerEnds(t *testing.T) {
 	ours, theirs := net.Pipe()
 	p := newPeer(ours, nil)
@@ -97,7 +97,7 @@ func TestPeerEnds(t *testing.T) {
 	p.close()
 }
 
-// FuzzParseReply: what is taken is an event or has an id, and is read the same again.
+// FuzzParseReply: an accepted line is an event or has an id, and parses the same again.
 func FuzzParseReply(f *testing.F) {
 	f.Add([]byte(`{"return": {}, "id": 1}`))
 	f.Add([]byte(`{"event": "SUSPEND", "timestamp": {"seconds": 1, "microseconds": 2}}`))
@@ -121,8 +121,8 @@ func FuzzParseReply(f *testing.F) {
 	})
 }
 
-// TestEventsAreWaitedFor: past ones and future ones, in order, and not after a failure.
-func TestEventsAreWaitedFor(t *testing.T) {
+// TestEventsWait returns past and future events in order, and fails after a failure.
+func TestEventsWait(t *testing.T) {
 	l := newEvents()
 	l.add(PoweredOn, "first")
 	go func() {

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/privilege"
 )
 
@@ -19,17 +20,28 @@ const (
 	// searchPath is the PATH of a program, for scripts.
 	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-	// said bounds what is kept of a program's errors, in octets.
-	said = 512
+	// maxStderr bounds what is kept of a program's stderr, in bytes.
+	maxStderr = 512
 
-	// shown bounds what is told of it, in characters.
-	shown = 160
+	// maxReason bounds what the error shows of it, in characters.
+	maxReason = 160
 
-	// leftovers is how long the streams of a program may outlive it.
-	leftovers = time.Second
+	// streamDelay is how long a child of the program may keep its streams open.
+	streamDelay = time.Second
 )
 
-// run runs a program, and says what was wrong with it.
+// Job is one run of a machine's program.
+type Job struct {
+	Machine  ether.MAC // each machine has one run at a time
+	Name     string
+	Command  []string // the program's path, and its arguments
+	Env      []string // "KEY=value"
+	Attempt  int      // of the present wake
+	Repeated bool     // the wakes before failed too, and that was reported
+}
+
+// run runs a program until it ends or limit is over. The error has the first line of its
+// stderr.
 func run(ctx context.Context, limit time.Duration, j Job) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -40,17 +52,17 @@ func run(ctx context.Context, limit time.Duration, j Job) error {
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
-	cmd.WaitDelay = leftovers
+	cmd.WaitDelay = streamDelay
 	err := privilege.Without(cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
-		_ = killGroup(cmd.Process.Pid) // what it left behind; most often there is nothing
+		_ = killGroup(cmd.Process.Pid) // its remaining children; most often there are none
 	}
 	switch {
-	case err == nil || errors.Is(err, exec.ErrWaitDelay): // it ended well, and what it left had its streams open
+	case err == nil || errors.Is(err, exec.ErrWaitDelay): // it succeeded, and a child had its streams open
 		return nil
 	case ctx.Err() != nil:
-		err = fmt.Errorf("killed, since it took longer than %v", limit)
+		err = fmt.Errorf("killed after %v", limit)
 	}
 	if line := stderr.firstLine(); line != "" {
 		return fmt.Errorf("%w: %s", err, line)
@@ -58,8 +70,7 @@ func run(ctx context.Context, limit time.Duration, j Job) error {
 	return err
 }
 
-// killGroup kills a process and what it has started, as far as that is in its
-// process group.
+// killGroup kills the process group of a process.
 func killGroup(pid int) error {
 	err := syscall.Kill(-pid, syscall.SIGKILL)
 	if errors.Is(err, syscall.ESRCH) {
@@ -71,21 +82,21 @@ func killGroup(pid int) error {
 // head keeps the beginning of what is written to it.
 type head struct{ b bytes.Buffer }
 
-// Write implements io.Writer. It takes everything.
+// Write implements io.Writer. It returns no error, also if it keeps nothing.
 func (h *head) Write(p []byte) (int, error) {
-	h.b.Write(p[:min(len(p), said-h.b.Len())])
+	h.b.Write(p[:min(len(p), maxStderr-h.b.Len())])
 	return len(p), nil
 }
 
-// firstLine returns the first line that says something, fit for a log.
+// firstLine returns the first line that is not empty, in printable characters.
 func (h *head) firstLine() string {
 	for line := range strings.Lines(h.b.String()) {
 		line = strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(line, "\uFFFD")))
 		if line == "" {
 			continue
 		}
-		if r := []rune(line); len(r) > shown {
-			return string(r[:shown]) + "..."
+		if r := []rune(line); len(r) > maxReason {
+			return string(r[:maxReason]) + "..."
 		}
 		return line
 	}

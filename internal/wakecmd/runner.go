@@ -9,27 +9,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const (
-	// atOnce is how many programs run at once, for all machines.
-	atOnce = 8
+	// maxRunning is how many programs run at once, for all machines.
+	maxRunning = 8
 
-	// limit is how long a program may run, and how long one may wait until others
-	// have ended.
-	limit = 30 * time.Second
+	// runLimit is how long a program may run, and how long it may wait for others to end.
+	runLimit = 30 * time.Second
 )
-
-// Job is one run of a machine's program.
-type Job struct {
-	Machine  machine.MAC // whose it is; there is one run of each at a time
-	Name     string
-	Command  []string // the program's path, and its arguments
-	Env      []string // "KEY=value"
-	Attempt  int      // of the present wake
-	Repeated bool     // the wakes before failed as well, and that was told
-}
 
 // Runner runs programs. Make it with New; Stop ends it.
 type Runner struct {
@@ -37,29 +26,28 @@ type Runner struct {
 	failed func(Job, error)
 	limit  time.Duration
 
-	ctx   context.Context
-	end   context.CancelFunc
-	group errgroup.Group
-	slots chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  errgroup.Group
+	slots  chan struct{}
 
-	mu      sync.Mutex // guards what follows
-	running map[machine.MAC]bool
-	told    map[machine.MAC]bool // that the program fails, in the present wake
+	mu       sync.Mutex // guards what follows
+	running  map[ether.MAC]bool
+	reported map[ether.MAC]bool // its failure in the present wake
 }
 
-// New returns a Runner that calls failed when a program fails, once in each wake
-// and from any goroutine.
+// New returns a Runner that calls failed when a program fails, once in each wake, on a
+// goroutine of its own.
 func New(log *slog.Logger, failed func(Job, error)) *Runner {
 	r := &Runner{
-		log: log, failed: failed, limit: limit, slots: make(chan struct{}, atOnce),
-		running: make(map[machine.MAC]bool), told: make(map[machine.MAC]bool),
+		log: log, failed: failed, limit: runLimit, slots: make(chan struct{}, maxRunning),
+		running: make(map[ether.MAC]bool), reported: make(map[ether.MAC]bool),
 	}
-	r.ctx, r.end = context.WithCancel(context.Background())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
 
-// Start has a program run, unless that of the same machine runs. It waits for
-// nothing.
+// Start starts a program, unless one of the same machine is running. It does not wait.
 func (r *Runner) Start(j Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +55,7 @@ func (r *Runner) Start(j Job) {
 		return
 	}
 	if j.Attempt == 1 {
-		delete(r.told, j.Machine)
+		delete(r.reported, j.Machine)
 	}
 	if r.running[j.Machine] {
 		r.log.Debug("wake command still runs", "event", "command_runs", "machine", j.Name, "attempt", j.Attempt)
@@ -75,12 +63,12 @@ func (r *Runner) Start(j Job) {
 	}
 	r.running[j.Machine] = true
 	r.group.Go(func() error {
-		r.conclude(j, r.wait(j))
+		r.report(j, r.wait(j))
 		return nil
 	})
 }
 
-// wait runs a program as soon as there is room.
+// wait runs a program as soon as a slot is free.
 func (r *Runner) wait(j Job) error {
 	patience := time.NewTimer(r.limit)
 	defer patience.Stop()
@@ -100,16 +88,16 @@ func (r *Runner) wait(j Job) error {
 	return err
 }
 
-// conclude tells of a program that failed, unless the Runner has ended it.
-func (r *Runner) conclude(j Job, err error) {
+// report reports a failed program, unless Stop has killed it.
+func (r *Runner) report(j Job, err error) {
 	r.mu.Lock()
 	delete(r.running, j.Machine)
 	if err == nil || r.ctx.Err() != nil {
 		r.mu.Unlock()
 		return
 	}
-	again := j.Repeated || r.told[j.Machine]
-	r.told[j.Machine] = true
+	again := j.Repeated || r.reported[j.Machine]
+	r.reported[j.Machine] = true
 	r.mu.Unlock()
 	if again {
 		r.log.Debug("wake command failed again", "event", "command_failed", "machine", j.Name, "attempt", j.Attempt, "err", err)
@@ -119,10 +107,10 @@ func (r *Runner) conclude(j Job, err error) {
 	r.failed(j, err)
 }
 
-// Stop kills what runs, and returns when all has ended.
+// Stop kills all programs, and returns when they have ended.
 func (r *Runner) Stop() {
 	r.mu.Lock()
-	r.end()
+	r.cancel()
 	r.mu.Unlock()
-	_ = r.group.Wait() // failures are told as they happen
+	_ = r.group.Wait() // report has reported the failures
 }

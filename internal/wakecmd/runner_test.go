@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // patience is how long a test waits for what should come at once.
@@ -57,7 +57,7 @@ func (f *fixture) Write(b []byte) (int, error) {
 // job is the first run of a wake of the i-th machine, by a script in the directory.
 func (f *fixture) job(i int, script string) Job {
 	return Job{
-		Machine: machine.MAC{2, 0, 0, 0, 0, byte(i)}, Name: fmt.Sprintf("m%d", i), Attempt: 1,
+		Machine: ether.MAC{2, 0, 0, 0, 0, byte(i)}, Name: fmt.Sprintf("m%d", i), Attempt: 1,
 		Command: []string{"/bin/sh", "-c", "cd " + f.dir + "\n" + script, "script", "an argument", "$HOME"},
 	}
 }
@@ -127,8 +127,9 @@ ps -o pid= -o pgid= -p $$ >group; mv all.tmp all`)
 	}
 }
 
-// A program that fails is told of once in a wake, and not while that is no news.
+// A failed program is reported once in a wake, and not again while it keeps failing.
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	j := f.job(1, "printf '\\n\\033[31mno \\377such\\tplug"+strings.Repeat("!", 4000)+"' >&2; exit 3") // long, and not fit for a log
 	runs := 0
@@ -142,8 +143,8 @@ func TestFailure(t *testing.T) {
 	again(1, false)
 	again(2, false)
 	again(1, false) // another wake
-	again(1, true)  // the machine does not wake, and that was told
-	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", shown-len("[31mno ?such plug")) + "..."
+	again(1, true)  // the machine does not wake, and that was reported
+	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", maxReason-len("[31mno ?such plug")) + "..."
 	if len(f.told) != 2 || f.told[0] != want || f.told[1] != want || f.logged("command_failed", "WARN") != 2 {
 		t.Errorf("told %q, want twice %q", f.told, want)
 	}
@@ -151,6 +152,7 @@ func TestFailure(t *testing.T) {
 
 // What cannot be started is a failure like others.
 func TestNoProgram(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	j := f.job(1, "")
 	j.Command = []string{filepath.Join(f.dir, "nothing")}
@@ -177,19 +179,21 @@ const hang = "echo $$ >pid; sleep 1000 & sleep 1000; true"
 
 // A program that hangs is killed with what it has started.
 func TestHangs(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.limit = 300 * time.Millisecond
 	f.Start(f.job(1, "echo 'asks for a password' >&2; "+hang))
 	f.gone("pid")
 	f.until("told", func() bool { return f.logged("command_failed", "WARN") == 1 })
 	f.Stop()
-	if want := "m1: killed, since it took longer than 300ms: asks for a password"; len(f.told) != 1 || f.told[0] != want {
+	if want := "m1: killed after 300ms: asks for a password"; len(f.told) != 1 || f.told[0] != want {
 		t.Errorf("told %q, want %q", f.told, want)
 	}
 }
 
 // What a program leaves behind does not outlive it, and is no failure.
 func TestLeavesSomething(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.Start(f.job(1, "sleep 1000 & echo $$ >pid"))
 	f.until("done", func() bool { return f.logged("command_done", "DEBUG") == 1 })
@@ -198,6 +202,7 @@ func TestLeavesSomething(t *testing.T) {
 
 // All programs end with the Runner, and none begins after it.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.Start(f.job(1, hang))
 	f.file("pid")
@@ -212,6 +217,7 @@ func TestStop(t *testing.T) {
 
 // A machine has one run at a time.
 func TestOneAtATime(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	slow := f.job(1, "echo run >>runs; until test -e go; do sleep 0.01; done")
 	f.Start(slow)
@@ -230,11 +236,12 @@ func TestOneAtATime(t *testing.T) {
 	f.until("run again", func() bool { return f.file("runs") == "run\nrun\n" })
 }
 
-// A crowd takes turns, and who waits too long is told so.
+// A crowd takes turns, and a job that waits too long fails.
 func TestAtMostAFewAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.limit = 2 * time.Second
-	for i := range atOnce + 1 {
+	for i := range maxRunning + 1 {
 		f.Start(f.job(i, fmt.Sprintf("echo >began%d; until test -e go; do sleep 0.01; done", i)))
 	}
 	began := func() []string {
@@ -244,21 +251,21 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 		}
 		return all
 	}
-	f.until("full", func() bool { return len(began()) == atOnce })
-	f.until("told", func() bool { return f.logged("command_failed", "WARN") == atOnce+1 })
+	f.until("full", func() bool { return len(began()) == maxRunning })
+	f.until("told", func() bool { return f.logged("command_failed", "WARN") == maxRunning+1 })
 	f.Stop()
-	if n := len(began()); n > atOnce+1 {
+	if n := len(began()); n > maxRunning+1 {
 		t.Errorf("%d have run", n)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	late := 0
 	for _, s := range f.told {
-		if strings.Contains(s, "not run: 8 others have been running for 2s") || strings.Contains(s, "killed, since it took longer than 2s") {
+		if strings.Contains(s, "not run: 8 others have been running for 2s") || strings.Contains(s, "killed after 2s") {
 			late++
 		}
 	}
-	if late != atOnce+1 {
+	if late != maxRunning+1 {
 		t.Errorf("told %q", f.told)
 	}
 }

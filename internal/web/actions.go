@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -18,14 +19,14 @@ func (a *api) wake(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	act := a.house.Wake
+	act := a.backend.Wake
 	if q.Test {
-		act = a.house.TestWake
+		act = a.backend.TestWake
 	}
 	a.act(w, r, "wake", http.StatusAccepted, func(ctx context.Context, name string) error { return act(ctx, name, r.RemoteAddr) })
 }
 
-// pause answers a request to leave a machine alone.
+// pause answers a request to pause a machine.
 func (a *api) pause(w http.ResponseWriter, r *http.Request) {
 	b, err := readBody(w, r)
 	if err != nil {
@@ -38,18 +39,18 @@ func (a *api) pause(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.act(w, r, "pause", http.StatusOK, func(ctx context.Context, name string) error {
-		return a.house.Pause(ctx, name, until, r.RemoteAddr)
+		return a.backend.Pause(ctx, name, until, r.RemoteAddr)
 	})
 }
 
 // unpause answers a request to end a pause.
 func (a *api) unpause(w http.ResponseWriter, r *http.Request) {
 	a.act(w, r, "resume", http.StatusOK, func(ctx context.Context, name string) error {
-		return a.house.Unpause(ctx, name, r.RemoteAddr)
+		return a.backend.Unpause(ctx, name, r.RemoteAddr)
 	})
 }
 
-// act has something done to the machine of the path, and answers with the machine.
+// act calls do for the machine in the path, and answers with the machine.
 func (a *api) act(w http.ResponseWriter, r *http.Request, action string, done int, do func(ctx context.Context, name string) error) {
 	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
 	defer cancel()
@@ -61,12 +62,12 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, action string, done in
 	a.writeMachine(w, done, name)
 }
 
-// macAnswer says that a magic packet went out.
+// macAnswer is the answer once a magic packet was sent.
 type macAnswer struct {
-	MAC machine.MAC `json:"mac"`
+	MAC ether.MAC `json:"mac"`
 }
 
-// wakeMAC answers a request to wake what is no machine.
+// wakeMAC answers a request to send a magic packet to a MAC that no machine has.
 func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
 	b, err := readBody(w, r)
 	if err != nil {
@@ -74,7 +75,7 @@ func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var known []machine.Status
-	if a.maker.during(r, func() { known = a.house.Machines() }) != nil {
+	if a.renderer.inTurn(r, func() { known = a.backend.Machines() }) != nil {
 		writeError(w, http.StatusServiceUnavailable, lateMessage)
 		return
 	}
@@ -85,9 +86,20 @@ func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
 	defer cancel()
-	if err := a.house.WakeMAC(ctx, mac, r.RemoteAddr); err != nil {
+	if err := a.backend.WakeMAC(ctx, mac, r.RemoteAddr); err != nil {
 		a.fail(w, "wake", mac.String(), err)
 		return
 	}
 	a.write(w, http.StatusAccepted, macAnswer{mac})
+}
+
+func (a *api) forget(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+	defer cancel()
+	name := r.PathValue("name")
+	if err := a.backend.Forget(ctx, name, r.RemoteAddr); err != nil {
+		a.fail(w, "forget", name, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }

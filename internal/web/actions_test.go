@@ -5,11 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
-// TestActionsWithABody: what a request carries reaches the house, and what is wrong with
+// TestActionsWithABody: what a request carries reaches the backend, and what is wrong with
 // it does nothing.
 func TestActionsWithABody(t *testing.T) {
 	const nasPath = "/api/v1/machines/nas"
@@ -34,7 +35,7 @@ func TestActionsWithABody(t *testing.T) {
 		{"POST", "/api/v1/wake", "", 400, `body: found no JSON object`, ""},
 	} {
 		t.Run(tt.method+" "+tt.path+" "+tt.body[:min(len(tt.body), 30)], func(t *testing.T) {
-			h := &house{machines: []machine.Status{nas()}}
+			h := &fakeBackend{machines: []machine.Status{nas()}}
 			w := post(newServer(t, options(h)), tt.method, "http://porter.local"+tt.path, tt.body)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.answer) {
 				t.Errorf("status %d, %s; want %d, %s", w.Code, w.Body, tt.status, tt.answer)
@@ -46,9 +47,9 @@ func TestActionsWithABody(t *testing.T) {
 	}
 }
 
-// TestClientChangesMachines: what the client asks for is what the house is asked for.
+// TestClientChangesMachines: what the client asks for is what the backend is asked for.
 func TestClientChangesMachines(t *testing.T) {
-	h := &house{machines: []machine.Status{nas(), named("böse Maus/50%?#")}}
+	h := &fakeBackend{machines: []machine.Status{nas(), named("böse Maus/50%?#")}}
 	opts := options(h)
 	opts.Access.Token = "open sesame"
 	srv := httptest.NewServer(newServer(t, opts).Handler())
@@ -66,7 +67,7 @@ func TestClientChangesMachines(t *testing.T) {
 			}
 		}
 	}
-	if err := c.WakeMAC(t.Context(), machine.MAC{2, 0, 0, 0, 0, 3}); err != nil {
+	if err := c.WakeMAC(t.Context(), ether.MAC{2, 0, 0, 0, 0, 3}); err != nil {
 		t.Error(err)
 	}
 	want := "test nas, pause until 2026-01-02 01:00:10 nas, resume nas, test böse Maus/50%?#, pause until 2026-01-02 01:00:10 böse Maus/50%?#, " +

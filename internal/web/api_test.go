@@ -16,7 +16,6 @@ import (
 	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
-	"nightporter/internal/web"
 )
 
 const nasJSON = `{
@@ -77,7 +76,7 @@ const nasJSON = `{
     "trigger": "tcp",
     "source": "192.0.2.9:40000",
     "service": "192.0.2.5:22/tcp",
-    "by": "somebody",
+    "by": "automation",
     "attempts": 2,
     "boot_seconds": 12.3,
     "ready_seconds": 15,
@@ -178,15 +177,15 @@ func indent(t *testing.T, b []byte) string {
 func TestStatus(t *testing.T) {
 	const loaded = `"config":{"healthy":true,"reason":"","loaded":"2026-01-02T00:00:10Z"}}`
 	for _, c := range []struct {
-		house *house
-		want  string
+		backend *fakeBackend
+		want    string
 	}{
 		{
-			&house{guard: guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true}},
+			&fakeBackend{guard: guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true}},
 			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":"","limits":""},"journal":{"healthy":true,"reason":""},` + loaded,
 		},
 		{
-			&house{
+			&fakeBackend{
 				ready: errors.New("starting"), guard: guard.Status{Mode: "off", Reason: "claim.guard is off"},
 				storage: journal.Health{Reason: "no space left"},
 			},
@@ -194,18 +193,18 @@ func TestStatus(t *testing.T) {
 				`"journal":{"healthy":false,"reason":"no space left"},` + loaded,
 		},
 	} {
-		w := ask(t, c.house, "GET", "/api/v1/status")
+		w := ask(t, c.backend, "GET", "/api/v1/status")
 		if got := strings.TrimSpace(w.Body.String()); w.Code != 200 || got != c.want {
 			t.Errorf("%d %s, want %s", w.Code, got, c.want)
 		}
 	}
-	if w := ask(t, &house{}, "POST", "/api/v1/status"); w.Code != 405 {
+	if w := ask(t, &fakeBackend{}, "POST", "/api/v1/status"); w.Code != 405 {
 		t.Errorf("POST answered %d", w.Code)
 	}
 }
 
 func TestGetMachine(t *testing.T) {
-	w := ask(t, &house{machines: []machine.Status{named("pc"), nas()}}, "GET", "/api/v1/machines/nas")
+	w := ask(t, &fakeBackend{machines: []machine.Status{named("pc"), nas()}}, "GET", "/api/v1/machines/nas")
 	if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("status %d, content %q", w.Code, w.Header().Get("Content-Type"))
 	}
@@ -215,7 +214,7 @@ func TestGetMachine(t *testing.T) {
 }
 
 func TestNeverWokenIsNull(t *testing.T) {
-	w := ask(t, &house{machines: []machine.Status{named("pc")}}, "GET", "/api/v1/machines/pc")
+	w := ask(t, &fakeBackend{machines: []machine.Status{named("pc")}}, "GET", "/api/v1/machines/pc")
 	if !strings.Contains(w.Body.String(), `"last_wake":null`) {
 		t.Errorf("%s: want a last_wake of null", w.Body)
 	}
@@ -223,7 +222,7 @@ func TestNeverWokenIsNull(t *testing.T) {
 
 func TestListMachines(t *testing.T) {
 	machines := []machine.Status{named("pc"), nas(), named("attic")}
-	h := &house{machines: machines}
+	h := &fakeBackend{machines: machines}
 	w := ask(t, h, "GET", "/api/v1/machines")
 	var got []struct{ Name string }
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
@@ -234,27 +233,27 @@ func TestListMachines(t *testing.T) {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if h.machines[0].Name != "pc" {
-		t.Error("the House's own list was sorted")
+		t.Error("the Backend's own list was sorted")
 	}
 }
 
 // HEAD is answered as GET is; net/http leaves the body out.
 func TestHead(t *testing.T) {
 	for _, path := range []string{"/api/v1/machines", "/", "/metrics", "/-/healthy"} {
-		if w := ask(t, new(house), "HEAD", path); w.Code != 200 {
+		if w := ask(t, new(fakeBackend), "HEAD", path); w.Code != 200 {
 			t.Errorf("%s: status %d, want 200", path, w.Code)
 		}
 	}
 }
 
 func TestListNobody(t *testing.T) {
-	if w := ask(t, new(house), "GET", "/api/v1/machines"); w.Body.String() != "[]\n" {
+	if w := ask(t, new(fakeBackend), "GET", "/api/v1/machines"); w.Body.String() != "[]\n" {
 		t.Errorf("%q, want an empty list", w.Body)
 	}
 }
 
 func TestPasswordIsNeverShown(t *testing.T) {
-	h := &house{machines: []machine.Status{nas()}}
+	h := &fakeBackend{machines: []machine.Status{nas()}}
 	for _, path := range []string{"/", "/api/v1/machines", "/api/v1/machines/nas"} {
 		body := ask(t, h, "GET", path).Body.String()
 		// The page has a field for the token.
@@ -277,17 +276,17 @@ func TestActions(t *testing.T) {
 		done               string
 	}{
 		{"wake", "POST", "/api/v1/machines/nas/wake", nil, 202, `"name":"nas"`, "wake nas"},
-		{"wake of nobody", "POST", "/api/v1/machines/tv/wake", nil, 404, `no machine is named \"tv\"`, ""},
+		{"wake of an unknown machine", "POST", "/api/v1/machines/tv/wake", nil, 404, `no machine is named \"tv\"`, ""},
 		{"wake of one that goes", "POST", "/api/v1/machines/nas/wake", machine.ErrUnknown, 404, `no machine is named \"nas\"`, "wake nas"},
-		{"wake too late", "POST", "/api/v1/machines/nas/wake", fmt.Errorf("%w: arriving", web.ErrConflict), 409, `state: arriving`, "wake nas"},
+		{"wake too late", "POST", "/api/v1/machines/nas/wake", fmt.Errorf("%w: arriving", machine.ErrConflict), 409, `state: arriving`, "wake nas"},
 		{"wake that fails", "POST", "/api/v1/machines/nas/wake", full, 500, `the queue is full`, "wake nas"},
 		{"forget", "DELETE", "/api/v1/machines/nas", nil, 204, "", "forget nas"},
-		{"forget nobody", "DELETE", "/api/v1/machines/tv", nil, 404, `no machine is named \"tv\"`, ""},
+		{"forget an unknown machine", "DELETE", "/api/v1/machines/tv", nil, 404, `no machine is named \"tv\"`, ""},
 		{"forget that fails", "DELETE", "/api/v1/machines/nas", full, 500, `the queue is full`, "forget nas"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := &house{machines: []machine.Status{nas()}, fail: tt.fail}
+			h := &fakeBackend{machines: []machine.Status{nas()}, fail: tt.fail}
 			w := ask(t, h, tt.method, tt.path)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.body) {
 				t.Errorf("status %d, %s; want %d, %s", w.Code, w.Body, tt.status, tt.body)
@@ -305,10 +304,10 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// A porter that is busy makes nobody wait for ever.
+// A busy porter answers 503 after a timeout.
 func TestActionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := ask(t, &house{machines: []machine.Status{nas()}, block: true}, "POST", "/api/v1/machines/nas/wake")
+		w := ask(t, &fakeBackend{machines: []machine.Status{nas()}, block: true}, "POST", "/api/v1/machines/nas/wake")
 		if w.Code != 503 || !strings.Contains(w.Body.String(), "in time") {
 			t.Errorf("status %d, %s; want 503", w.Code, w.Body)
 		}
@@ -334,7 +333,7 @@ func TestWrongMethodOrPath(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
-			h := &house{machines: []machine.Status{nas()}}
+			h := &fakeBackend{machines: []machine.Status{nas()}}
 			w := ask(t, h, tt.method, tt.path)
 			if w.Code != tt.status || w.Header().Get("Allow") != tt.allow {
 				t.Errorf("status %d, allowed %q; want %d, %q", w.Code, w.Header().Get("Allow"), tt.status, tt.allow)
@@ -352,7 +351,7 @@ func TestWrongMethodOrPath(t *testing.T) {
 
 func TestNamesArePathSegments(t *testing.T) {
 	for _, name := range []string{"my pc", "50%", "küche", "a?b#c", "<script>", "a+b", "..."} {
-		h := &house{machines: []machine.Status{named(name)}}
+		h := &fakeBackend{machines: []machine.Status{named(name)}}
 		w := ask(t, h, "POST", "/api/v1/machines/"+url.PathEscape(name)+"/wake")
 		if w.Code != 202 || strings.Join(h.done, "") != "wake "+name {
 			t.Errorf("%q: status %d, did %q", name, w.Code, h.done)
@@ -375,25 +374,25 @@ func TestOtherSitesAreKeptOut(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, action := range [][2]string{{"POST", "/wake"}, {"DELETE", ""}} {
-				h := &house{machines: []machine.Status{nas()}}
+				h := &fakeBackend{machines: []machine.Status{nas()}}
 				w := ask(t, h, action[0], "/api/v1/machines/nas"+action[1], tt.headers...)
 				if refused := w.Code == 403; refused != (tt.status == 403) || refused == (len(h.done) == 1) {
 					t.Errorf("%s: status %d, did %q; want %d", action[0], w.Code, h.done, tt.status)
 				}
 			}
-			if w := ask(t, new(house), "GET", "/api/v1/machines", tt.headers...); w.Code != 200 {
+			if w := ask(t, new(fakeBackend), "GET", "/api/v1/machines", tt.headers...); w.Code != 200 {
 				t.Errorf("to look: status %d, want 200", w.Code)
 			}
 		})
 	}
 }
 
-// A value that JSON does not have is an error that is told, not half an answer.
+// A value that JSON does not have is answered with an error, not with half an answer.
 func TestNotEncodable(t *testing.T) {
 	s := nas()
 	s.IdleWatts = math.Inf(1)
 	var l log
-	opts := options(&house{machines: []machine.Status{s}})
+	opts := options(&fakeBackend{machines: []machine.Status{s}})
 	opts.Log = l.logger()
 	w := askWith(t, opts, "GET", "/api/v1/machines")
 	if w.Code != 500 || !strings.HasPrefix(w.Body.String(), `{"error":"`) {

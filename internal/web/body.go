@@ -10,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
-// maxBodyBytes bounds what a request may carry.
+// maxBodyBytes bounds the body of a request, in bytes.
 const maxBodyBytes = 4 << 10
 
-// readBody returns what a request carries, without spaces around it.
+// readBody returns the body of a request, without surrounding white space.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
@@ -28,7 +29,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return bytes.TrimSpace(b), nil
 }
 
-// decode reads one JSON object into v. Expected is an example of one.
+// decode reads one JSON object into v. The errors name expected, an example.
 func decode(b []byte, v any, expected string) error {
 	if len(b) == 0 || b[0] != '{' || !json.Valid(b) {
 		return fmt.Errorf("body: found no JSON object, expected %s", expected)
@@ -47,13 +48,13 @@ func decode(b []byte, v any, expected string) error {
 
 const pauseExample = `{"for": "2h"} or {"until": "2026-11-29T08:00:00Z"}`
 
-// PauseRequest says for how long a machine is left alone: one of the two is given.
+// PauseRequest is the body of a pause: exactly one of the fields is set.
 type PauseRequest struct {
 	For   string `json:"for,omitempty"`   // a duration such as 2h
 	Until string `json:"until,omitempty"` // a time of RFC 3339
 }
 
-// parsePause returns the end of the pause that a body asks for at that moment.
+// parsePause returns the end of the pause in a body that arrived at now.
 func parsePause(b []byte, now time.Time) (time.Time, error) {
 	var p PauseRequest
 	if err := decode(b, &p, pauseExample); err != nil {
@@ -83,13 +84,13 @@ func (p PauseRequest) end(now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("for, until: found neither, expected %s", pauseExample)
 }
 
-// wakeRequest is what a wake may carry.
+// wakeRequest is the optional body of a wake.
 type wakeRequest struct {
 	Test bool `json:"test,omitempty"`
 }
 
-// parseWake reads what a wake carries. Anything but an object is ignored: a wake needs
-// no body, and earlier versions looked at none.
+// parseWake reads the body of a wake. It ignores anything but an object: a wake needs no
+// body, and earlier versions ignored it.
 func parseWake(b []byte) (wakeRequest, error) {
 	var q wakeRequest
 	if len(b) == 0 || b[0] != '{' {
@@ -99,26 +100,26 @@ func parseWake(b []byte) (wakeRequest, error) {
 	return q, err
 }
 
-// macRequest asks for a magic packet.
+// macRequest is the body of a request for a magic packet.
 type macRequest struct {
 	MAC string `json:"mac"`
 }
 
 const macExample = `{"mac": "d8:cb:8a:39:be:a1"}`
 
-// parseMAC reads for which card a magic packet is asked. Known are the machines.
-func parseMAC(b []byte, known []machine.Status) (machine.MAC, error) {
+// parseMAC returns the MAC in a body. It must not be that of a known machine.
+func parseMAC(b []byte, known []machine.Status) (ether.MAC, error) {
 	var q macRequest
 	if err := decode(b, &q, macExample); err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
-	mac, err := machine.ParseMAC(q.MAC)
+	mac, err := ether.ParseMAC(q.MAC)
 	if err != nil || !mac.Unicast() {
-		return machine.MAC{}, fmt.Errorf("mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", q.MAC)
+		return ether.MAC{}, fmt.Errorf("mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", q.MAC)
 	}
 	for i := range known {
-		if s := &known[i].Spec; s.MAC == mac || s.Woken() == mac {
-			return machine.MAC{}, fmt.Errorf("mac: found %s, which is that of %q: expected its name instead", mac, s.Name)
+		if s := &known[i].Spec; s.MAC == mac || s.MagicMAC() == mac {
+			return ether.MAC{}, fmt.Errorf("mac: found %s, which is that of %q: expected its name instead", mac, s.Name)
 		}
 	}
 	return mac, nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -67,7 +68,7 @@ func TestParseWake(t *testing.T) {
 
 // TestParseMAC: a machine of the porter has a name for that.
 func TestParseMAC(t *testing.T) {
-	known := []machine.Status{{Spec: machine.Spec{Name: "nas", MAC: machine.MAC{2, 0, 0, 0, 0, 1}, WakeMAC: machine.MAC{2, 0, 0, 0, 0, 2}}}}
+	known := []machine.Status{{Spec: machine.Spec{Name: "nas", MAC: ether.MAC{2, 0, 0, 0, 0, 1}, WakeMAC: ether.MAC{2, 0, 0, 0, 0, 2}}}}
 	for body, want := range map[string]string{
 		`{"mac": "02:00:00:00:00:03"}`: "02:00:00:00:00:03",
 		`{"mac": "02-00-00-00-00-03"}`: "02:00:00:00:00:03",

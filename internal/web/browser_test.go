@@ -30,7 +30,7 @@ func says(b *browsertest.Browser, words string) {
 	b.Until(fmt.Sprintf(`document.querySelector("#said p").textContent.includes(%q)`, words))
 }
 
-// content expects what nobody complains of: no error, no other host, no violation
+// content expects a page without complaints: no error, no other host, no violation
 // of the policy.
 func content(t *testing.T, b *browsertest.Browser) {
 	t.Helper()
@@ -51,7 +51,7 @@ func still(t *testing.T, b *browsertest.Browser) {
 }
 
 func TestPageInABrowser(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	for selector, want := range map[string]string{
 		".sum":                          "asleep now 2 of 5 of the week asleep 56 % saved since 2025-11-03 88.8 kWh",
@@ -97,7 +97,7 @@ func TestPageInABrowser(t *testing.T) {
 
 // Without a script the page says the same, and has no buttons that do nothing.
 func TestPageWithoutScript(t *testing.T) {
-	b := opened(t, newLively(), nil)
+	b := opened(t, newLiveBackend(), nil)
 	// Taken over from a page fetched later, it is as if loaded then.
 	with := strings.ReplaceAll(b.Text("main"), " Wake tower", "")
 	with = strings.ReplaceAll(with, "How ✕", "How")
@@ -114,7 +114,7 @@ func TestPageWithoutScript(t *testing.T) {
 }
 
 func TestPageFollows(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	b.Eval(`window.kept = document.querySelector("[data-key=tower] .do button"); kept.focus({preventScroll: true})`, nil)
 	for range 3 {
@@ -131,7 +131,7 @@ func TestPageFollows(t *testing.T) {
 	if !same {
 		t.Error("the focus is not kept")
 	}
-	// Whoever reads older ones is left where he is.
+	// The list does not scroll while the user reads older ones.
 	var before, after float64
 	const third = `document.querySelector(".events li[data-key='3']").getBoundingClientRect().top`
 	b.Eval(`document.querySelector(".events").scrollTop = 120; `+third, &before)
@@ -147,7 +147,7 @@ func TestPageFollows(t *testing.T) {
 
 // The events are bounded, and those that go do not move the others.
 func TestPageWithManyEvents(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := visit(t, h, nil)
 	b.Look(390, 844, false)
 	b.Go(home)
@@ -171,7 +171,7 @@ func TestPageWithManyEvents(t *testing.T) {
 }
 
 func TestPageWakesByKeyboard(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	for range 20 {
 		b.Press(kb.Tab)
@@ -215,15 +215,15 @@ func TestPageWakesByKeyboard(t *testing.T) {
 
 // A machine may have been switched off without a word.
 func TestPageWakesOneThatCountsAsAwake(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	b.Click("[data-key=nas] .do button")
-	says(b, "nas seems to be awake. A magic packet was sent to be sure.")
+	says(b, "nas counts as awake. A magic packet was sent anyway.")
 	content(t, b)
 }
 
 func TestPageTellsOfFailure(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	b.Click("[data-key=tower] .do button")
 	says(b, "tower is being woken.")
@@ -243,11 +243,11 @@ func TestPageTellsErrors(t *testing.T) {
 		want string
 	}{
 		"late":     {context.DeadlineExceeded, 0, "tower was not woken: the porter did not answer in time. Try again."},
-		"conflict": {fmt.Errorf("%w: it is being moved", web.ErrConflict), 0, "tower was not woken: not possible in the machine's state: it is being moved"},
+		"conflict": {fmt.Errorf("%w: it is being moved", machine.ErrConflict), 0, "tower was not woken: not possible in the machine's state: it is being moved"},
 		"too many": {nil, 2, "desk was not woken: too many requests from here. Try again in "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newLively()
+			h := newLiveBackend()
 			h.fail = tt.fail
 			b := opened(t, h, func(o *web.Options) { o.Rate = tt.rate })
 			b.Click("[data-key=tower] .do button")
@@ -263,7 +263,7 @@ func TestPageTellsErrors(t *testing.T) {
 
 // The page notices that the porter is gone, and takes up what it missed.
 func TestPageLosesTheStream(t *testing.T) {
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	b.Sever()
 	b.Until(`document.getElementById("link").innerText.startsWith("No connection since ")`)
@@ -283,8 +283,8 @@ func TestPageLosesTheStream(t *testing.T) {
 // What the network calls itself is text, at first and later.
 func TestHostileNamesInABrowser(t *testing.T) {
 	const evil = `<img src=x onerror=alert(1)><script>alert(2)</script>"'{{.Version}}`
-	h := newLively()
-	h.machines = append(h.machines, inhabitant(evil, "192.168.1.66", machine.Asleep, time.Hour))
+	h := newLiveBackend()
+	h.machines = append(h.machines, testMachine(evil, "192.168.1.66", machine.Asleep, time.Hour))
 	b := opened(t, h, nil)
 	h.tell(journal.Event{At: evening, Kind: journal.Refused, Machine: evil, Reason: evil})
 	b.Until(`document.querySelector(".events li").innerText.includes("onerror")`)

@@ -1,12 +1,8 @@
 package web
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -16,36 +12,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
-
-	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 )
 
 // DefaultPort is the port of http.listen.
 const DefaultPort = "9717"
 
-// Limits on a porter that is asked.
-const (
-	answerTimeout = 10 * time.Second
-	// dialTimeout is for the porter's address and the connection. It ends before
-	// answerTimeout, whose error does not say which of both is missing.
-	dialTimeout   = 5 * time.Second
-	maxRedirects  = 3
-	maxErrorBytes = 4 << 10
-	maxEventBytes = 64 << 10 // the texts of an event are bounded, and far below
-	maxListBytes  = MaxEvents * maxEventBytes
-)
-
-// ErrStreamEnded says that the porter follows no more: it stopped, or the client
-// was too slow for it.
-var ErrStreamEnded = errors.New("the porter ended the stream of events")
-
-// Client asks a porter about its machines and its events, and to wake machines.
+// Client calls the API of a porter.
 type Client struct {
-	base  *url.URL
-	http  *http.Client
-	token string
+	target
+	http *http.Client
 }
 
 // NewClient returns a client of the porter at from: a URL, or HOST, HOST:PORT,
@@ -59,23 +34,23 @@ func NewClient(from string) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	transport.ResponseHeaderTimeout = answerTimeout
-	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: sameHost}}, nil
+	return &Client{target: target{base: base}, http: &http.Client{Transport: transport, CheckRedirect: sameHost}}, nil
 }
 
 // Host returns where the porter is, as HOST:PORT.
 func (c *Client) Host() string { return c.base.Host }
 
-// SetToken sets what Wake and Forget show to the porter: the value of its http.token.
+// SetToken sets the token for requests that change machines: the porter's http.token.
 func (c *Client) SetToken(token string) { c.token = token }
 
-// sameHost lets a porter move its clients to TLS or another path, but send no token
-// of theirs to somebody else.
+// sameHost is the redirect policy: a redirect may lead to TLS or another path, but not
+// to another host, which would get the token.
 func sameHost(r *http.Request, before []*http.Request) error {
 	if first := before[0].URL.Hostname(); r.URL.Hostname() != first {
-		return fmt.Errorf("it points to %q: expected the porter itself", r.URL.Hostname())
+		return fmt.Errorf("redirect to %q: expected the porter itself", r.URL.Hostname())
 	}
 	if len(before) >= maxRedirects {
-		return fmt.Errorf("it points from one address to another %d times: expected the porter itself", len(before))
+		return fmt.Errorf("%d redirects: expected the porter itself", len(before))
 	}
 	return nil
 }
@@ -121,96 +96,18 @@ func bareIPv6(from string) string {
 	return ""
 }
 
-// Close ends the connections that are kept for another question.
+// Close ends the connections that are kept for another apiRequest.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Events returns events that have been, oldest first.
-func (c *Client) Events(ctx context.Context, q EventQuery) ([]journal.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	body, err := c.send(ctx, q.question(jsonType))
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	var all []journal.Event
-	if err := json.NewDecoder(io.LimitReader(body, maxListBytes)).Decode(&all); err != nil {
-		return nil, c.failed("cannot read the events", err)
-	}
-	return all, nil
-}
-
-// Follow calls each with the events that q asks for and then with every new one,
-// in the order of their Seq. It ends with an error: that of each, the end of ctx
-// as context.Canceled, ErrStreamEnded, or what is wrong.
-func (c *Client) Follow(ctx context.Context, q EventQuery, each func(journal.Event) error) error {
-	body, err := c.send(ctx, q.question(eventStream))
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	switch err := c.pass(body, each); {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err == nil || errors.Is(err, io.ErrUnexpectedEOF): // the latter if it was cut off
-		return ErrStreamEnded
-	default:
-		return err
-	}
-}
-
-// pass calls each with the events of a stream until it ends.
-func (c *Client) pass(body io.Reader, each func(journal.Event) error) error {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, maxEventBytes)
-	for lines.Scan() {
-		// The server writes each event's data in one line; all else is for browsers.
-		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data:"))
-		if !ok {
-			continue
-		}
-		var e journal.Event
-		if err := json.Unmarshal(data, &e); err != nil {
-			return c.failed("cannot read an event", err)
-		}
-		if err := each(e); err != nil {
-			return err
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return c.failed("lost the porter", err)
-	}
-	return nil
-}
-
-// question is a request to a porter.
-type question struct {
-	method string
-	path   []string // below /api/v1, each part unescaped
-	query  string
-	accept string // the one media type of an answer
-	want   int    // its status
-	failed string // what is said if there is no such answer
-	token  bool   // goes with it
-	body   any    // sent as JSON; nil: none is
-}
-
-func (q EventQuery) question(accept string) question {
-	return question{
-		method: http.MethodGet, path: []string{"events"}, query: q.encode(),
-		accept: accept, want: http.StatusOK, failed: "no events",
-	}
-}
-
 // send returns the body of an answer that is as expected.
-func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
+func (c *Client) send(ctx context.Context, q apiRequest) (io.ReadCloser, error) {
 	r, err := c.request(ctx, q)
 	if err != nil {
 		return nil, c.failed(q.failed, err)
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, unanswered(c.base, err)
+		return nil, c.unanswered(err)
 	}
 	found, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode == q.want && (found == q.accept || q.want == http.StatusNoContent) {
@@ -223,15 +120,7 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 	return nil, c.statusError(q, resp)
 }
 
-// asKept returns a name as the porter keeps it: a terminal may spell "é" in two characters.
-func asKept(name string) string {
-	if kept, err := machine.ParseName(name); err == nil {
-		return kept
-	}
-	return name // of before a name had to be allowed
-}
-
-func (c *Client) request(ctx context.Context, q question) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, q apiRequest) (*http.Request, error) {
 	u := c.base.JoinPath("api", "v1")
 	for _, part := range q.path {
 		u = u.JoinPath(url.PathEscape(asKept(part)))
@@ -257,18 +146,4 @@ func (c *Client) request(ctx context.Context, q question) (*http.Request, error)
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	return r, nil
-}
-
-// encode returns the body of a request.
-func (q *question) encode() (io.Reader, error) {
-	if q.body == nil {
-		return http.NoBody, nil
-	}
-	b, err := json.Marshal(q.body)
-	return bytes.NewReader(b), err
-}
-
-// failed says which porter it was, without the password.
-func (c *Client) failed(what string, err error) error {
-	return fmt.Errorf("%s: %s: %w", c.base.Redacted(), what, err)
 }

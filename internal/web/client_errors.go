@@ -17,13 +17,13 @@ import (
 )
 
 // ErrToken says that the porter wants a token, or another one.
-var ErrToken = errors.New("the porter asks for a token")
+var ErrToken = errors.New("the porter requires a token")
 
 // ErrNotServed says that what was asked has no such path.
 var ErrNotServed = errors.New("is it nightporter, and not older than this command?")
 
 // ErrWrongToken is an ErrToken though a token was shown.
-var ErrWrongToken = errors.New("not the token of this porter")
+var ErrWrongToken = errors.New("wrong token")
 
 // Refused says that the porter does not do what it was asked for.
 type Refused struct {
@@ -86,21 +86,21 @@ func (u *Unreachable) ForRegistrations() bool {
 }
 
 // unanswered says why a request to base has no answer.
-func unanswered(base *url.URL, err error) error {
+func (t target) unanswered(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok { // it repeats the address
 		err = wrapped.Err
 	}
 	if distrust, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("the certificate of %s is not trusted (%w): SSL_CERT_FILE=FILE in the environment names one that is", base.Host, distrust.Err)
+		return fmt.Errorf("the certificate of %s is not trusted (%w): SSL_CERT_FILE=FILE in the environment names one that is", t.base.Host, distrust.Err)
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		return fmt.Errorf("%s speaks HTTP without TLS: expected http://%[1]s", base.Host)
+		return fmt.Errorf("%s speaks HTTP without TLS: expected http://%[1]s", t.base.Host)
 	}
 	// net/http has no value for this error.
 	if strings.Contains(err.Error(), "malformed HTTP") {
-		err = errors.New("what answers there does not speak HTTP")
+		err = errors.New("the server there does not speak HTTP")
 	}
-	return &Unreachable{Host: base.Host, Err: err}
+	return &Unreachable{Host: t.base.Host, Err: err}
 }
 
 // plainToTLS is what net/http answers to a request without TLS where it expects TLS.
@@ -108,7 +108,7 @@ const plainToTLS = "HTTP request to an HTTPS server"
 
 // statusError tells an answer that is not the expected one, in the porter's words
 // if there are any.
-func (c *Client) statusError(q question, resp *http.Response) error {
+func (t target) statusError(q apiRequest, resp *http.Response) error {
 	var answer struct {
 		Error string `json:"error"`
 	}
@@ -117,26 +117,26 @@ func (c *Client) statusError(q question, resp *http.Response) error {
 	status := fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	switch code := resp.StatusCode; {
 	case code == http.StatusBadRequest && strings.Contains(string(text), plainToTLS):
-		return fmt.Errorf("%s speaks HTTP with TLS alone: expected https://%[1]s", c.base.Host)
+		return fmt.Errorf("%s speaks HTTP with TLS alone: expected https://%[1]s", t.base.Host)
 	case code == http.StatusUnauthorized && inWords:
-		return tokenError(q.token && c.token != "")
-	case code == http.StatusUnauthorized && c.base.User != nil: // by the toolkit of http.web_config
-		return fmt.Errorf("%s does not take this user with this password", c.base.Host)
+		return tokenError(q.token && t.token != "")
+	case code == http.StatusUnauthorized && t.base.User != nil: // by the toolkit of http.web_config
+		return fmt.Errorf("%s rejects this user and password", t.base.Host)
 	case code == http.StatusUnauthorized:
-		return fmt.Errorf("%s asks for a user and a password: expected %s://USER:PASSWORD@%[1]s", c.base.Host, c.base.Scheme)
+		return fmt.Errorf("%s requires a user and a password: expected %s://USER:PASSWORD@%[1]s", t.base.Host, t.base.Scheme)
 	case code == http.StatusNotFound && inWords && strings.HasPrefix(answer.Error, notNamed):
-		return c.failed(q.failed, machine.ErrUnknown)
-	case code == http.StatusNotFound && !inWords && strings.Trim(c.base.Path, "/") != "":
+		return t.failed(q.failed, machine.ErrUnknown)
+	case code == http.StatusNotFound && !inWords && strings.Trim(t.base.Path, "/") != "":
 		return fmt.Errorf("no nightporter answers below the path %q of %s (%s): expected the porter's own address, %s://%[2]s, or its path at a reverse proxy",
-			c.base.Path, c.base.Host, status, c.base.Scheme)
+			t.base.Path, t.base.Host, status, t.base.Scheme)
 	case code == http.StatusNotFound:
-		return c.failed(q.failed, fmt.Errorf("%s: %w", status, ErrNotServed))
+		return t.failed(q.failed, fmt.Errorf("%s: %w", status, ErrNotServed))
 	case inWords:
 		// The status of the answer says this part.
 		reason := strings.TrimPrefix(answer.Error, machine.ErrConflict.Error()+": ")
 		return fmt.Errorf("%s: %w", q.failed, &Refused{reason})
 	default:
-		return c.failed(q.failed, errors.New(status))
+		return t.failed(q.failed, errors.New(status))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// What the porter refuses is told in its own words, without those of HTTP.
+// The error has the porter's own reason, without the words of HTTP.
 func TestClientIsRefused(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"error":"32 are enough\u001b"}`:                                   "32 are enough\x1b",
@@ -57,7 +57,7 @@ func refuser(t *testing.T, line string) (host string) {
 
 // Where no porter is, or one that expects something else, the error says what.
 func TestClientIsElsewhereToo(t *testing.T) {
-	porter := newServer(t, options(&house{})).Handler()
+	porter := newServer(t, options(&fakeBackend{})).Handler()
 	plain, safe := httptest.NewServer(porter), httptest.NewUnstartedServer(porter)
 	safe.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
 	safe.StartTLS()
@@ -74,9 +74,9 @@ func TestClientIsElsewhereToo(t *testing.T) {
 		at(safe):                      at(safe) + " speaks HTTP with TLS alone: expected https://" + at(safe),
 		"https://" + at(safe):         "the certificate of " + at(safe) + " is not trusted (x509: certificate signed by unknown authority): SSL_CERT_FILE=FILE in the environment names one that is",
 		at(plain) + "/porter":         "no nightporter answers below the path \"/porter\" of " + at(plain) + " (404 Not Found): expected the porter's own address, http://" + at(plain) + ", or its path at a reverse proxy",
-		at(locked):                    at(locked) + " asks for a user and a password: expected http://USER:PASSWORD@" + at(locked),
-		"http://anna:x@" + at(locked): at(locked) + " does not take this user with this password",
-		other:                         "no nightporter answers at " + other + " (what answers there does not speak HTTP)",
+		at(locked):                    at(locked) + " requires a user and a password: expected http://USER:PASSWORD@" + at(locked),
+		"http://anna:x@" + at(locked): at(locked) + " rejects this user and password",
+		other:                         "no nightporter answers at " + other + " (the server there does not speak HTTP)",
 	} {
 		_, err := newAsker(t, from).Status(t.Context())
 		if err == nil || err.Error() != want {
@@ -103,7 +103,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A name server that is silent is told as such, before the time for the whole answer is
+// A name server that is silent is reported as such, before the time for the whole answer is
 // over.
 func TestClientFindsNoAddress(t *testing.T) {
 	over, end := context.WithCancel(context.Background())

@@ -21,7 +21,7 @@ import (
 
 // What the client reads is what the server wrote, field by field.
 func TestClientReadsMachines(t *testing.T) {
-	h := &house{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: guard.Status{Mode: "auto", Reason: "none"}}
+	h := &fakeBackend{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: guard.Status{Mode: "auto", Reason: "none"}}
 	srv := httptest.NewServer(newServer(t, options(h)).Handler())
 	defer srv.Close()
 	c := newAsker(t, srv.URL)
@@ -67,12 +67,12 @@ func TestClientReadsMachines(t *testing.T) {
 	}
 }
 
-// A failed wake is told until the machine is up, as on the page.
+// A failed wake is shown until the machine is up, as on the page.
 func TestClientReadsFailedWakes(t *testing.T) {
 	s := nas()
 	s.State, s.LastWake.Outcome, s.LastWake.Test = machine.Asleep, machine.GivenUp, false
-	for kind, want := range map[journal.Kind]bool{journal.Settling: true, journal.HandStart: false} {
-		h := &house{machines: []machine.Status{s, named("pc")}}
+	for kind, want := range map[journal.Kind]bool{journal.Settling: true, journal.ExternalStart: false} {
+		h := &fakeBackend{machines: []machine.Status{s, named("pc")}}
 		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
 		srv := httptest.NewServer(newServer(t, options(h)).Handler())
 		c := newAsker(t, srv.URL)
@@ -85,7 +85,7 @@ func TestClientReadsFailedWakes(t *testing.T) {
 	}
 }
 
-// A page of somebody else that is not there is no unknown machine.
+// The 404 of another server is not an unknown machine.
 func TestClientIsElsewhere(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	defer srv.Close()
@@ -96,9 +96,9 @@ func TestClientIsElsewhere(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		"{}":                   "",
-		`{"state":"dreaming"`:  "cannot read its answer: unexpected EOF",
-		`{"state":"dreaming"}`: `cannot read its answer: state: found "dreaming", expected one of [awake settling asleep waking arriving]`,
-		"[]":                   "cannot read its answer: json: cannot unmarshal array",
+		`{"state":"dreaming"`:  "cannot read the response: unexpected EOF",
+		`{"state":"dreaming"}`: `cannot read the response: state: found "dreaming", expected one of [awake settling asleep waking arriving]`,
+		"[]":                   "cannot read the response: json: cannot unmarshal array",
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -116,21 +116,21 @@ func TestClientIsElsewhere(t *testing.T) {
 func TestClientSpellsNames(t *testing.T) {
 	m := nas()
 	m.Name = "Caf\u00e9"
-	srv := httptest.NewServer(newServer(t, options(&house{machines: []machine.Status{m}})).Handler())
+	srv := httptest.NewServer(newServer(t, options(&fakeBackend{machines: []machine.Status{m}})).Handler())
 	defer srv.Close()
 	if got, err := newAsker(t, srv.URL).Machine(t.Context(), "Cafe\u0301"); err != nil || got.Name != m.Name {
 		t.Errorf("%q, error %v", got.Name, err)
 	}
 }
 
-// The token goes with what needs it, to the porter and nobody else.
+// The token goes only with requests that need it, and only to the porter.
 func TestClientKeepsTheToken(t *testing.T) {
 	var seen []string
 	note := func(r *http.Request) {
 		user, _, _ := r.BasicAuth()
 		seen = append(seen, fmt.Sprintf("%s %s %q %q %s", r.Method, r.URL.Path, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), r.Header.Get(web.TokenHeader), user))
 	}
-	porter := newServer(t, options(&house{machines: []machine.Status{nas()}})).Handler()
+	porter := newServer(t, options(&fakeBackend{machines: []machine.Status{nas()}})).Handler()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		note(r)
 		porter.ServeHTTP(w, r)
@@ -169,14 +169,14 @@ func TestClientKeepsTheToken(t *testing.T) {
 	c := newAsker(t, strings.Replace(away.URL, "://", "://anna:x@", 1))
 	c.SetToken(secret)
 	_, err := c.Wake(t.Context(), "nas")
-	if err == nil || !strings.Contains(err.Error(), `it points to "localhost": expected the porter itself`) || len(seen) != 0 {
-		t.Errorf("%v, and somebody else saw %q", err, seen)
+	if err == nil || !strings.Contains(err.Error(), `redirect to "localhost": expected the porter itself`) || len(seen) != 0 {
+		t.Errorf("%v, and another server saw %q", err, seen)
 	}
 	loop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 	}))
 	defer loop.Close()
-	if _, err := newAsker(t, loop.URL).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "from one address to another") {
-		t.Errorf("%v, want that it leads in circles", err)
+	if _, err := newAsker(t, loop.URL).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "3 redirects: expected the porter itself") {
+		t.Errorf("%v, want a limit of redirects", err)
 	}
 }

@@ -28,9 +28,9 @@ func newAsker(t *testing.T, from string) *web.Client {
 
 // What the client reads is what happened, field by field.
 func TestClientReadsEvents(t *testing.T) {
-	h := &house{chronicle: chronicle{room: 64}}
+	h := &fakeBackend{eventLog: eventLog{room: 64}}
 	h.happen("nas", "my pc", "nas", "my pc", "my pc")
-	r, _ := runHouse(t, h)
+	r, _ := runBackend(t, h)
 	c := newAsker(t, r.urls[0])
 	since := uint64(2)
 	for _, tt := range []struct {
@@ -54,9 +54,9 @@ func TestClientReadsEvents(t *testing.T) {
 }
 
 func TestClientFollows(t *testing.T) {
-	h := &house{chronicle: chronicle{room: 64}}
+	h := &fakeBackend{eventLog: eventLog{room: 64}}
 	h.happen("nas", "pc", "nas")
-	r, _ := runHouse(t, h)
+	r, _ := runBackend(t, h)
 	c := newAsker(t, r.urls[0])
 	enough := errors.New("enough")
 	for _, tt := range []struct {
@@ -97,7 +97,7 @@ func TestClientFollows(t *testing.T) {
 
 // A porter that is killed ends the stream as one that stops does.
 func TestClientFollowsUntilCutOff(t *testing.T) {
-	h := &house{chronicle: chronicle{room: 64}}
+	h := &fakeBackend{eventLog: eventLog{room: 64}}
 	srv := httptest.NewServer(newServer(t, options(h)).Handler())
 	defer srv.Close()
 	h.happen("nas")
@@ -105,7 +105,7 @@ func TestClientFollowsUntilCutOff(t *testing.T) {
 		srv.CloseClientConnections()
 		return nil
 	})
-	if err == nil || !strings.Contains(err.Error(), "ended the stream") && !strings.Contains(err.Error(), "lost the porter") {
+	if err == nil || !strings.Contains(err.Error(), "closed the event stream") && !strings.Contains(err.Error(), "connection to the porter lost") {
 		t.Errorf("%v, want that the porter is gone", err)
 	}
 }
@@ -131,7 +131,7 @@ func TestClientErrors(t *testing.T) {
 		{"no list", answer(200, js, "{}"), "cannot read the events: json: cannot unmarshal object into Go value of type []journal.Event", "-"},
 		{"half a list", answer(200, js, `[{"seq":1},`), "cannot read the events: unexpected EOF", "-"},
 		{"no event", answer(200, sse, "data: x\n\n"), "-", "cannot read an event: invalid character 'x' looking for beginning of value"},
-		{"a line without end", answer(200, sse, "data: "+strings.Repeat("x", 70000)), "-", "lost the porter: bufio.Scanner: token too long"},
+		{"a line without end", answer(200, sse, "data: "+strings.Repeat("x", 70000)), "-", "connection to the porter lost: bufio.Scanner: token too long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := httptest.NewServer(tt.answer)

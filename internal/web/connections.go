@@ -6,27 +6,28 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
 // Limits on connections.
 const (
-	maxConnections     = 128
-	eachConnections    = 32          // for one source
-	connectionPatience = time.Second // for a request to come, and to be answered
+	maxConnections    = 128
+	eachConnections   = 32          // for one source
+	connectionMinHold = time.Second // for a request to come, and to be answered
 )
 
-// admission is a listener that returns only connections that have a place.
-type admission struct {
+// limitedListener is a listener that returns only connections that have a slot.
+type limitedListener struct {
 	net.Listener
-	places *places
-	peers  peers
-	log    *slog.Logger
-	first  func() // called before the first connection, if it is not nil
+	slots *slots
+	peers peers
+	log   *slog.Logger
+	first func() // called before the first connection, if it is not nil
 }
 
 // Accept implements net.Listener.
-func (a *admission) Accept() (net.Conn, error) {
+func (a *limitedListener) Accept() (net.Conn, error) {
 	if a.first != nil {
 		a.first()
 		a.first = nil
@@ -37,74 +38,96 @@ func (a *admission) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		at, _ := c.RemoteAddr().(*net.TCPAddr)
-		client := a.peers.at(at.AddrPort().Addr()) // of a nil TCPAddr, the zero one
-		if held := a.places.take(client, waiting, func() { c.Close() }); held != nil {
-			return &placed{Conn: c, place: held}, nil
+		client := a.peers.ofAddr(at.AddrPort().Addr()) // of a nil TCPAddr, the zero one
+		if held := a.slots.take(client, waiting, func() { c.Close() }); held != nil {
+			return &slotConn{Conn: c, slot: held}, nil
 		}
 		a.log.Warn("connection closed, too many from one source", "event", "http_crowded", "source", client.source.String())
 		c.Close()
 	}
 }
 
-// placed is a connection that holds a place.
-type placed struct {
+// slotConn is a connection that holds a slot.
+type slotConn struct {
 	net.Conn
-	place *place
+	slot *slot
 }
 
 // Close implements net.Conn.
-func (c *placed) Close() error {
-	c.place.leave()
+func (c *slotConn) Close() error {
+	c.slot.release()
 	return c.Conn.Close()
 }
 
-// placeOn returns the place of a connection, or nil.
-func placeOn(c net.Conn) *place {
+// slotOfConn returns the slot of a connection, or nil.
+func slotOfConn(c net.Conn) *slot {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		c = encrypted.NetConn()
 	}
-	if p, ok := c.(*placed); ok {
-		return p.place
+	if p, ok := c.(*slotConn); ok {
+		return p.slot
 	}
 	return nil
 }
 
-// track is the http.Server.ConnState that keeps the places up to date.
+// track is the http.Server.ConnState that keeps the slots up to date.
 func track(c net.Conn, state http.ConnState) {
-	held := placeOn(c)
+	held := slotOfConn(c)
 	if held == nil {
 		return
 	}
 	switch state {
 	case http.StateActive:
-		held.now(busy)
+		held.setActivity(busy)
 	case http.StateIdle:
-		held.now(waiting)
+		held.setActivity(waiting)
 	}
 }
 
-// answering is next, after which the connection of a request waits for another one, or
+// markWaiting is next, after which the connection of a request waits for another one, or
 // ends: a client that has its answer may ask on a new connection before the server has
 // closed the old one. In HTTP/2 a connection may have other requests.
-func answering(next http.Handler) http.Handler {
+func markWaiting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if held := placeOf(r); held != nil && r.ProtoMajor == 1 {
-			defer held.now(waiting)
+		if held := slotOf(r); held != nil && r.ProtoMajor == 1 {
+			defer held.setActivity(waiting)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// placeKey is the key of a connection's *place in the context of its requests.
-type placeKey struct{}
+// slotKey is the key of a connection's *slot in the context of its requests.
+type slotKey struct{}
 
-// withPlace is the http.Server.ConnContext that lets requests find their place.
-func withPlace(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, placeKey{}, placeOn(c))
+// withSlot is the http.Server.ConnContext that lets requests find their slot.
+func withSlot(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, slotKey{}, slotOfConn(c))
 }
 
-// placeOf returns the place of the connection of a request, or nil.
-func placeOf(r *http.Request) *place {
-	held, _ := r.Context().Value(placeKey{}).(*place)
+// slotOf returns the slot of the connection of a request, or nil.
+func slotOf(r *http.Request) *slot {
+	held, _ := r.Context().Value(slotKey{}).(*slot)
 	return held
+}
+
+// Limits on clients. A client that is slow or silent must not hold what the
+// porter needs to answer for sleeping machines.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 30 * time.Second
+	stopTimeout    = time.Second // for requests under way when the porter stops
+	maxHeaderBytes = 16 << 10
+	maxRequests    = 16 // at once on one connection of HTTP/2
+)
+
+// ofRequest returns the client of a request. It ignores headers that name an earlier
+// client: any client can write them.
+func (p peers) ofRequest(r *http.Request) peer {
+	if held := slotOf(r); held != nil {
+		return held.peer // found out once for the connection
+	}
+	at, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address is a source, too
+	return p.ofAddr(at.Addr())
 }

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
-// details is what a row shows once it is opened.
+// details is the content of an opened row.
 type details struct {
 	Addresses []addressLine
 	MAC       string
@@ -33,16 +34,16 @@ type addressLine struct {
 	Services []service
 }
 
-// pauseCell says whether a machine is left alone for a while.
+// pauseCell is the pause of a machine.
 type pauseCell struct{ Until *moment } // nil: it is not
 
-func detailsOf(s *machine.Status, t told, now time.Time) details {
+func detailsOf(s *machine.Status, t detailSources, now time.Time) details {
 	d := details{
 		MAC: s.MAC.String(), Power: fmt.Sprintf("%g W awake, %g W asleep", s.IdleWatts, s.SleepWatts), Agentless: s.Agentless,
 		Why: whyTopics(t.Why), Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
 	}
 	d.Saved, d.Since = Energy(s.SavedJoules(now))+", asleep for "+span(s.Slept(now)), knownMoment(s.Counted, now)
-	if s.WakeMAC != (machine.MAC{}) {
+	if s.WakeMAC != (ether.MAC{}) {
 		d.WakeMAC = s.WakeMAC.String()
 	}
 	for _, p := range s.WakeFrom {
@@ -138,4 +139,12 @@ func clientLines(all []clientWakes, now time.Time) []clientLine {
 		}
 	}
 	return lines
+}
+
+// detailSources is what the details show of a machine besides its status.
+type detailSources struct {
+	Why     []whyLine
+	Strip   []stripDay
+	Clients []clientWakes
+	Pause   *pauseCell // nil: it cannot be paused
 }

@@ -50,7 +50,7 @@ func full() web.Told {
 }
 
 func TestRowWithAllDetails(t *testing.T) {
-	s := newServer(t, options(new(house)))
+	s := newServer(t, options(new(fakeBackend)))
 	m := nas()
 	row := func(told web.Told) string {
 		html, err := web.RowHTML(s, &m, told, evening)
@@ -78,11 +78,11 @@ func TestRowWithAllDetails(t *testing.T) {
 // TestPageShowsAllDetails: with all that a row can tell it still fits each device.
 func TestPageShowsAllDetails(t *testing.T) {
 	browsertest.Need(t)
-	h := newLively()
+	h := newLiveBackend()
 	b := opened(t, h, nil)
 	var tower machine.Status
 	h.set("tower", func(s *machine.Status) { tower = *s })
-	html, err := web.RowHTML(newServer(t, options(new(house))), &tower, full(), evening)
+	html, err := web.RowHTML(newServer(t, options(new(fakeBackend))), &tower, full(), evening)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestServices(t *testing.T) {
 		{Protocol: machine.TCP, Number: 443}, {Protocol: machine.UDP, Number: 443}, {Protocol: machine.TCP, Number: 4711}, {Protocol: machine.UDP, Number: 80},
 		{Protocol: machine.TCP, Number: 4712}, {Protocol: machine.UDP, Number: 4712},
 	}
-	html, err := web.RowHTML(newServer(t, options(new(house))), &m, web.Told{}, midnight)
+	html, err := web.RowHTML(newServer(t, options(new(fakeBackend))), &m, web.Told{}, midnight)
 	const want = `<a class="service" href="https://[2001:db8::5]:443/" rel="noreferrer">https 443</a> <span class="service">port 4711</span> <span class="service">http 80/udp</span> ` +
 		`<span class="service">port 4712 tcp and udp</span>`
 	if err != nil || !strings.Contains(html, want) || strings.Contains(html, "443/udp") {

@@ -1,7 +1,7 @@
-// Package web serves the porter over HTTP: the metrics, the probes of a
-// supervisor, an API to look at machines and wake them, and a page for people.
+// Package web serves the porter over HTTP: metrics, health and readiness, an API to
+// read and wake machines, and a status page. It also has the client of that API.
 //
-// It listens through Prometheus's exporter-toolkit, so that TLS, passwords and
-// client certificates are set up as for any exporter. What it shows comes from a
-// House; it keeps nothing itself.
+// It listens through Prometheus's exporter-toolkit, so that TLS, passwords and client
+// certificates are configured as for other exporters. Its data comes from a Backend;
+// the package stores nothing.
 package web

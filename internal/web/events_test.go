@@ -11,7 +11,7 @@ import (
 )
 
 func TestEvents(t *testing.T) {
-	h := new(house)
+	h := new(fakeBackend)
 	if w := ask(t, h, "GET", "/api/v1/events"); w.Code != 200 || w.Body.String() != "[]\n" {
 		t.Errorf("without events: %d %s, want an empty list", w.Code, w.Body)
 	}
@@ -53,7 +53,7 @@ func seqs(all []journal.Event) []uint64 {
 }
 
 func TestEventsAreBounded(t *testing.T) {
-	h := new(house)
+	h := new(fakeBackend)
 	h.happen(make([]string, 150)...)
 	var all []journal.Event
 	if err := json.Unmarshal(ask(t, h, "GET", "/api/v1/events").Body.Bytes(), &all); err != nil {
@@ -68,7 +68,7 @@ const knockJSON = `{"seq":1,"at":"2026-01-02T00:00:00Z","kind":"knock","machine"
 	`"source":"192.0.2.9:40000","service":"192.0.2.5:22/tcp","boot_seconds":12.3}`
 
 func TestEventAsJSON(t *testing.T) {
-	h := new(house)
+	h := new(fakeBackend)
 	h.happen("nas")
 	w := ask(t, h, "GET", "/api/v1/events")
 	if got := w.Body.String(); got != "["+knockJSON+"]\n" || w.Header().Get("Content-Type") != "application/json" {
@@ -89,22 +89,22 @@ func TestBadEventQueries(t *testing.T) {
 		{"machine=50%", `query: found "machine=50%", expected name=value, joined by &`},
 	} {
 		for _, accept := range []string{"application/json", "text/event-stream"} {
-			w := ask(t, new(house), "GET", "/api/v1/events?"+tt.query, "Accept", accept)
+			w := ask(t, new(fakeBackend), "GET", "/api/v1/events?"+tt.query, "Accept", accept)
 			var answer struct{ Error string }
 			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 400 || answer.Error != tt.want {
 				t.Errorf("%s: status %d, %s; want 400, %s", tt.query, w.Code, w.Body, tt.want)
 			}
 		}
 	}
-	if w := ask(t, new(house), "DELETE", "/api/v1/events"); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+	if w := ask(t, new(fakeBackend), "DELETE", "/api/v1/events"); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("DELETE: status %d, allowed %q", w.Code, w.Header().Get("Allow"))
 	}
 }
 
 // A writer that cannot be given a deadline cannot be rid of a slow client.
 func TestNoStreamWithoutDeadlines(t *testing.T) {
-	w := ask(t, new(house), "GET", "/api/v1/events", "Accept", "text/event-stream")
-	if w.Code != 500 || !strings.Contains(w.Body.String(), "cannot be followed") {
+	w := ask(t, new(fakeBackend), "GET", "/api/v1/events", "Accept", "text/event-stream")
+	if w.Code != 500 || !strings.Contains(w.Body.String(), "cannot carry an event stream") {
 		t.Errorf("status %d, %s; want 500", w.Code, w.Body)
 	}
 }
@@ -120,7 +120,7 @@ func TestWhoFollows(t *testing.T) {
 		"text/event-streams, ;;, text/x": false,
 	} {
 		// A stream is recognised by its refusal here: see above.
-		w := ask(t, new(house), "GET", "/api/v1/events", "Accept", accept)
+		w := ask(t, new(fakeBackend), "GET", "/api/v1/events", "Accept", accept)
 		if got := w.Code == 500; got != stream {
 			t.Errorf("%s: stream %t, want %t", accept, got, stream)
 		}
@@ -128,7 +128,7 @@ func TestWhoFollows(t *testing.T) {
 }
 
 func TestBadLastEventID(t *testing.T) {
-	w := ask(t, new(house), "GET", "/api/v1/events", "Accept", "text/event-stream", "Last-Event-ID", "abc")
+	w := ask(t, new(fakeBackend), "GET", "/api/v1/events", "Accept", "text/event-stream", "Last-Event-ID", "abc")
 	want := `{"error":"Last-Event-ID: found \"abc\", expected the seq of an event, or 0"}` + "\n"
 	if w.Code != 400 || w.Body.String() != want {
 		t.Errorf("status %d, %s; want 400, %s", w.Code, w.Body, want)

@@ -35,16 +35,16 @@ func (s *Server) Routes() ([]string, error) {
 
 // FillStreams has as many clients follow as may.
 func (s *Server) FillStreams() {
-	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
-	for s.streams.places.take(from, busy, func() {}) != nil {
+	from := s.peers.ofAddr(netip.MustParseAddr("192.0.2.1"))
+	for s.streams.slots.take(from, busy, func() {}) != nil {
 	}
 }
 
 // LeaveUnread has the client of httptest not read its last answers.
 func (s *Server) LeaveUnread() {
-	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
+	from := s.peers.ofAddr(netip.MustParseAddr("192.0.2.1"))
 	for range maxUnread {
-		if _, err := s.maker.unread.take(context.Background(), from.source); err != nil {
+		if _, err := s.renderer.unread.take(context.Background(), from.source); err != nil {
 			panic(err) // there is room
 		}
 	}
@@ -64,7 +64,7 @@ func Naturally(a, b string) int { return naturally(a, b) }
 
 // What other parts of the program tell of a machine, on the page.
 type (
-	Told      = told
+	Told      = detailSources
 	WhyLine   = whyLine
 	StripDay  = stripDay
 	StripSpan = stripSpan
@@ -83,7 +83,7 @@ func PausedUntil(t, now time.Time) *PauseCell {
 
 // RowHTML returns a row as the page has it.
 func RowHTML(s *Server, m *machine.Status, t Told, now time.Time) (string, error) {
-	p, err := s.newPage()
+	p, err := newPage(s.opts, s.look.Load, s.config.Load)
 	if err != nil {
 		return "", err
 	}

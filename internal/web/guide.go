@@ -19,16 +19,23 @@ type guide struct {
 	Port     string // of registrations
 }
 
+// guideAddresses is what the guide says of this porter.
+type guideAddresses struct {
+	networks     func() []Network
+	listen       []string
+	registration []string
+}
+
 // watchedNetwork is an interface and the porter's addresses there.
 type watchedNetwork struct{ Name, Addresses string }
 
-func (p *page) guide(r *http.Request) *guide {
+func (p guideAddresses) guide(r *http.Request) *guide {
 	var networks []Network
 	if p.networks != nil {
 		networks = p.networks()
 	}
 	own, prefix := ownAddress(networks)
-	g := &guide{Page: p.address(r, own), Snippet: snippet(prefix)}
+	g := &guide{Page: p.page(r, own), Snippet: snippet(prefix)}
 	for _, n := range networks {
 		w := watchedNetwork{Name: n.Name, Addresses: "no address yet"}
 		if len(n.Addresses) > 0 {
@@ -71,9 +78,9 @@ func ownAddress(networks []Network) (own string, prefix netip.Prefix) {
 	return "PORTER", netip.Prefix{}
 }
 
-// address returns where this page is in the LAN. A reverse proxy may have another
+// page returns where this page is in the LAN. A reverse proxy may have another
 // address for it.
-func (p *page) address(r *http.Request, own string) string {
+func (p guideAddresses) page(r *http.Request, own string) string {
 	host, port, err := net.SplitHostPort(first(p.listen))
 	if err != nil || r.TLS != nil { // a certificate is for a name
 		return scheme(r) + r.Host + "/"
@@ -109,10 +116,10 @@ func example(prefix netip.Prefix) string {
 	if !ip.Is4() || prefix.Bits() > 24 {
 		return "192.168.1.20"
 	}
-	octets := ip.As4()
-	octets[3] = 20
-	if netip.AddrFrom4(octets) == ip {
-		octets[3] = 21
+	host := ip.As4()
+	host[3] = 20
+	if netip.AddrFrom4(host) == ip {
+		host[3] = 21
 	}
-	return netip.AddrFrom4(octets).String()
+	return netip.AddrFrom4(host).String()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -48,7 +49,7 @@ func TestGuide(t *testing.T) {
 		"nothing registers": {func(o *web.Options) { o.Networks = func() []web.Network { return nil } },
 			[]string{"watches no interface yet.", "<code>http://porter.local/</code>"}, "nightporter register"},
 	} {
-		opts := options(new(house))
+		opts := options(new(fakeBackend))
 		tt.change(&opts)
 		page := askWith(t, opts, "GET", "/").Body.String()
 		if !contains(page, tt.want...) || tt.not != "" && strings.Contains(page, tt.not) {
@@ -60,11 +61,11 @@ func TestGuide(t *testing.T) {
 // What the configuration says of the page is shown, also after it changed.
 func TestLook(t *testing.T) {
 	second := named("pc")
-	second.MAC = machine.MAC{2, 0, 0, 0, 0, 2}
-	h := &house{machines: []machine.Status{nas(), second, named("tv")}}
+	second.MAC = ether.MAC{2, 0, 0, 0, 0, 2}
+	h := &fakeBackend{machines: []machine.Status{nas(), second, named("tv")}}
 	opts := options(h)
 	opts.Look = web.Look{
-		Machines: map[machine.MAC]web.MachineLook{
+		Machines: map[ether.MAC]web.MachineLook{
 			nas().MAC: {Group: "Storage & more", URL: "https://nas.lan:5001/x"}, second.MAC: {Group: "Desks", URL: "javascript:alert(1)"},
 		},
 		Price: web.Price{Amount: 7200, Currency: "EUR"},

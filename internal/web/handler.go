@@ -7,77 +7,63 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// parts is what the routes share.
+type parts struct {
+	opts        Options
+	peers       peers
+	changeLimit *changeLimit
+	auth        *authorizer
+	renderer    *renderer
+	streams     *streams
+	look        atomic.Pointer[Look]
+	config      atomic.Pointer[ConfigState]
+}
+
 // newHandler joins all routes, and puts before them what holds for all.
-func (s *Server) newHandler() (http.Handler, error) {
+func (s *parts) newHandler() (http.Handler, error) {
 	mux, err := s.routes()
 	if err != nil {
 		return nil, err
 	}
-	// A page of another site must not be able to wake or forget a machine
-	// through the browser of somebody who may.
+	// A page of another site must not wake or forget a machine through the browser of
+	// an authorized user.
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusForbidden, "a request from another site")
+		writeError(w, http.StatusForbidden, "cross-site request")
 	}))
-	return secure(guard.Handler(s.gate.withoutRebinding(mux))), nil
+	return secure(guard.Handler(s.auth.rejectRebinding(mux))), nil
 }
 
-// router is a mux that remembers what it was given, which is how a test finds all
-// routes.
-type router struct {
-	http.ServeMux
-	given    map[string]http.Handler // by pattern, as in "GET /metrics"
-	notFound http.HandlerFunc        // for people
-}
-
-// ServeHTTP implements http.Handler.
-func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet && accepts(r, "text/html") {
-		if _, pattern := m.Handler(r); pattern == "" {
-			m.notFound(w, r)
-			return
-		}
-	}
-	m.ServeMux.ServeHTTP(w, r)
-}
-
-func (m *router) add(pattern string, h http.Handler) {
-	m.Handle(pattern, h)
-	m.given[pattern] = h
-}
-
-func (m *router) addFunc(pattern string, h http.HandlerFunc) { m.add(pattern, h) }
-
-func (s *Server) routes() (*router, error) {
+func (s *parts) routes() (*router, error) {
 	opts := s.opts
-	page, err := s.newPage()
+	page, err := newPage(opts, s.look.Load, s.config.Load)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	mux := &router{given: make(map[string]http.Handler), notFound: page.notFound}
-	mux.addFunc("GET /{$}", s.maker.of(page, inText()))
+	mux.addFunc("GET /{$}", s.renderer.buffer(page, textErrors()))
 	if err := addFiles(mux); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	mux.add("GET /metrics", newMetrics(opts, s.maker))
+	mux.add("GET /metrics", newMetrics(opts, s.renderer))
 	mux.addFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, "nightporter is healthy.")
 	})
 	mux.addFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
-		if err := opts.House.Ready(); err != nil {
+		if err := opts.Backend.Ready(); err != nil {
 			text(w, http.StatusServiceUnavailable, "nightporter is not ready: "+err.Error())
 			return
 		}
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
 	(&api{
-		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, config: s.config.Load,
-		ration: s.ration, gate: s.gate, maker: s.maker, streams: s.streams,
+		backend: opts.Backend, log: limitLog(opts.Log), now: opts.Now, version: opts.Version, config: s.config.Load,
+		changeLimit: s.changeLimit, auth: s.auth, renderer: s.renderer, streams: s.streams,
 	}).addTo(mux)
 	return mux, nil
 }
@@ -115,16 +101,16 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-func newMetrics(opts Options, m *maker) http.Handler {
+func newMetrics(opts Options, m *renderer) http.Handler {
 	h := promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
-		ErrorLog: scrapeLog{quietly(opts.Log)},
+		ErrorLog: scrapeLog{limitLog(opts.Log)},
 		// One broken series must not hide all others: the error is logged, and
 		// counted where there is a Registerer.
 		ErrorHandling:     promhttp.ContinueOnError,
 		Registry:          opts.Registerer,
 		EnableOpenMetrics: true,
 	})
-	h = m.of(h, inText())
+	h = m.buffer(h, textErrors())
 	if opts.Registerer == nil {
 		return h
 	}
@@ -143,12 +129,3 @@ func (l scrapeLog) Println(v ...any) {
 	message := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
 	l.log.Error("scrape failed", "event", "scrape_failed", "err", message)
 }
-
-func text(w http.ResponseWriter, status int, line string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	fmt.Fprintln(w, line)
-}
-
-// rfc3339 is how times are shown: to the second, in UTC.
-func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

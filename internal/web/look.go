@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Look is what the configuration says of the page. It is not changed once it is given.
 type Look struct {
-	Machines map[machine.MAC]MachineLook // of those that say anything
+	Machines map[ether.MAC]MachineLook // of those that say anything
 	Price    Price
 	Links    map[string]string // URLs by name
 }
@@ -72,10 +72,4 @@ func (l *Look) links() []link {
 		all = append(all, link{Name: capital(name), URL: l.Links[name]})
 	}
 	return all
-}
-
-// capital returns s with a capital first letter.
-func capital(s string) string {
-	first := []rune(s)[:1]
-	return strings.ToUpper(string(first)) + strings.TrimPrefix(s, string(first))
 }

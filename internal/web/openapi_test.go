@@ -26,7 +26,7 @@ type described struct {
 
 func describedBy(t *testing.T) *described {
 	t.Helper()
-	w := ask(t, new(house), "GET", "/api/v1/openapi.yaml")
+	w := ask(t, new(fakeBackend), "GET", "/api/v1/openapi.yaml")
 	if w.Code != 200 || w.Header().Get("Content-Type") != "application/yaml" {
 		t.Fatalf("status %d, %q", w.Code, w.Header().Get("Content-Type"))
 	}
@@ -82,7 +82,7 @@ func (d *described) operations() map[string]object {
 // Every route that is no page or part of one is described, and all that is
 // described is there.
 func TestDescriptionHasEveryRoute(t *testing.T) {
-	served, err := newServer(t, options(new(house))).Routes()
+	served, err := newServer(t, options(new(fakeBackend))).Routes()
 	if err != nil {
 		t.Fatal(err)
 	}

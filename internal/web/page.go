@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"nightporter/internal/journal"
@@ -15,29 +16,27 @@ import (
 )
 
 const (
-	// shownEvents is how many events the page has at most.
-	shownEvents = 100
-	// ownEvents is how many of them a machine's row has.
-	ownEvents = 5
-	// manyMachines is from how many machines on the page can be searched.
-	manyMachines = 12
+	// maxShownEvents is how many events the page has at most.
+	maxShownEvents = 100
+	// maxRowEvents is how many of them a machine's row has.
+	maxRowEvents = 5
+	// searchFrom is from how many machines on the page can be searched.
+	searchFrom = 12
 )
 
 // page is what people see at /: which machine is in which state, what that saves,
-// and what happened. It is whole without its script, which fetches it again when
-// something has happened, and takes over what differs: so there is one place that
+// and what events. It is whole without its script, which fetches it again when
+// something has events, and takes over what differs: so there is one place that
 // says things in words, and one that makes names of the LAN harmless, the template.
 type page struct {
-	house        House
-	log          *slog.Logger
-	now          func() time.Time
-	version      string
-	look         func() *Look
-	config       func() *ConfigState
-	networks     func() []Network
-	listen       []string
-	registration []string
-	template     *template.Template
+	backend   Backend
+	log       *slog.Logger
+	now       func() time.Time
+	version   string
+	look      func() *Look
+	config    func() *ConfigState
+	addresses guideAddresses
+	template  *template.Template
 }
 
 // pageData is what the template reads.
@@ -49,15 +48,15 @@ type pageData struct {
 	Notices []notice
 	Links   []link
 
-	Sum    sum
+	Sum    totals
 	Many   bool // there are enough machines to search them
 	Groups []group
 	Guide  *guide // nil: there are machines
 	Events []line
 }
 
-// sum is what is told of all machines together.
-type sum struct {
+// totals are the figures of all machines together.
+type totals struct {
 	Machines, Asleep, Awake, Trouble int
 
 	Share, Saved, Money string
@@ -71,16 +70,15 @@ type group struct {
 	Rows []row
 }
 
-func (s *Server) newPage() (*page, error) {
+func newPage(opts Options, look func() *Look, config func() *ConfigState) (*page, error) {
 	// html/template, because names and addresses come from the LAN.
 	t, err := template.ParseFS(files, "page/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
 	}
-	opts := s.opts
 	return &page{
-		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, look: s.look.Load, config: s.config.Load,
-		networks: opts.Networks, listen: opts.Listen, registration: opts.Registration, template: t,
+		backend: opts.Backend, log: limitLog(opts.Log), now: opts.Now, version: opts.Version, look: look, config: config,
+		addresses: guideAddresses{opts.Networks, opts.Listen, opts.Registration}, template: t,
 	}, nil
 }
 
@@ -93,7 +91,7 @@ func (p *page) write(w http.ResponseWriter, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := p.template.ExecuteTemplate(&body, name, data); err != nil {
 		p.log.Error("status page failed", "event", "page_failed", "err", err)
-		text(w, http.StatusInternalServerError, "the page cannot be shown; see the log")
+		text(w, http.StatusInternalServerError, "the page cannot be rendered: see the log")
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -104,31 +102,31 @@ func (p *page) write(w http.ResponseWriter, status int, name string, data any) {
 func (p *page) data(r *http.Request) *pageData {
 	// The events first: what happens meanwhile is then news for the script,
 	// whatever the rows say of it already.
-	happened := p.house.Events(0, "", MaxEvents)
-	now, look, all := p.now(), p.look(), p.house.Machines()
+	events := p.backend.Events(0, "", MaxEvents)
+	now, look, all := p.now(), p.look(), p.backend.Machines()
 	d := &pageData{
 		Version: p.version, Now: toSecond(now, now), Zone: now.Local().Format("MST, -07:00"), Links: look.links(),
-		Notices: p.notices(all, happened, now), Many: len(all) >= manyMachines,
+		Notices: notices(p.backend, p.config(), all, events, now), Many: len(all) >= searchFrom,
 	}
 	if len(all) == 0 {
-		d.Guide = p.guide(r)
+		d.Guide = p.addresses.guide(r)
 	}
-	for i := len(happened) - 1; i >= max(0, len(happened)-shownEvents); i-- {
-		d.Events = append(d.Events, lineOf(&happened[i], now))
-		d.Last = max(d.Last, happened[i].Seq)
+	for i := len(events) - 1; i >= max(0, len(events)-maxShownEvents); i-- {
+		d.Events = append(d.Events, lineOf(&events[i], now))
+		d.Last = max(d.Last, events[i].Seq)
 	}
-	own, up, rules := eventsByMachine(happened, now), lastUp(happened), p.house.WakeRules()
+	own, up, rules := eventsByMachine(events, now), lastUp(events), p.backend.WakeRules()
 	var rows []row
 	var joules float64
 	since := now
 	for i := range all {
-		r := rowOf(&all[i], p.toldOf(&all[i], rules, now), look, up[all[i].Name], now)
+		r := rowOf(&all[i], p.detailSourcesOf(&all[i], rules, now), look, up[all[i].Name], now)
 		r.Details.Events = own[r.Name]
 		rows = append(rows, r)
 		joules += all[i].SavedJoules(now)
 		since = earlier(since, all[i].Counted)
 	}
-	d.Sum = sumOf(rows, now)
+	d.Sum = totalsOf(rows, now)
 	d.Sum.Saved, d.Sum.Money = Energy(joules), look.Price.of(joules)
 	d.Sum.Since = knownMoment(since, now)
 	d.Groups = grouped(rows)
@@ -136,29 +134,18 @@ func (p *page) data(r *http.Request) *pageData {
 }
 
 // eventsByMachine returns the newest events of each machine, newest first.
-func eventsByMachine(happened []journal.Event, now time.Time) map[string][]line {
+func eventsByMachine(events []journal.Event, now time.Time) map[string][]line {
 	own := make(map[string][]line)
-	for i := len(happened) - 1; i >= 0; i-- {
-		if e := &happened[i]; e.Machine != "" && len(own[e.Machine]) < ownEvents {
+	for i := len(events) - 1; i >= 0; i-- {
+		if e := &events[i]; e.Machine != "" && len(own[e.Machine]) < maxRowEvents {
 			own[e.Machine] = append(own[e.Machine], lineOf(e, now))
 		}
 	}
 	return own
 }
 
-// lastUp returns when each machine came up last, as far as that is remembered.
-func lastUp(happened []journal.Event) map[string]time.Time {
-	up := make(map[string]time.Time)
-	for i := range happened {
-		if e := &happened[i]; e.Kind == journal.Ready || e.Kind == journal.Awake || e.Kind == journal.HandStart {
-			up[e.Machine] = e.At
-		}
-	}
-	return up
-}
-
-func sumOf(rows []row, now time.Time) sum {
-	s := sum{Machines: len(rows)}
+func totalsOf(rows []row, now time.Time) totals {
+	s := totals{Machines: len(rows)}
 	var slept time.Duration
 	for i := range rows {
 		if rows[i].State == machine.Asleep {
@@ -202,4 +189,26 @@ func compareBool(a, b bool) int {
 		return 1
 	}
 	return -1
+}
+
+// notFound tells people where the page is.
+func (p *page) notFound(w http.ResponseWriter, r *http.Request) {
+	// Relative, since a reverse proxy may have the page under a path of its own.
+	home := "./" + strings.Repeat("../", max(0, strings.Count(r.URL.Path, "/")-1))
+	p.write(w, http.StatusNotFound, "notfound.html", home)
+}
+
+// detailSourcesOf returns what is said of a machine.
+func (p *page) detailSourcesOf(s *machine.Status, rules machine.WakeRules, now time.Time) detailSources {
+	h := p.backend.History(s.MAC)
+	days := h.Days(now)
+	t := detailSources{Why: whyOf(s, rules, now), Strip: stripDays(days[:], now.Location()), Clients: wakesByClient(days[:])}
+	switch {
+	case !s.PausedUntil.IsZero():
+		until := momentOf(s.PausedUntil, now)
+		t.Pause = &pauseCell{Until: &until}
+	case s.Agentless || !s.Registered.IsZero():
+		t.Pause = new(pauseCell)
+	}
+	return t
 }

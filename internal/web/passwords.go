@@ -59,7 +59,7 @@ type loginKey struct{}
 // right password to what within returns.
 func (p *passwords) before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source := p.peers.of(r).source
+		source := p.peers.ofRequest(r).source
 		hash := sha256.Sum256([]byte(r.Header.Get("Authorization")))
 		end := func() {}
 		if _, _, shown := r.BasicAuth(); shown && !p.knows(hash) {
@@ -98,10 +98,10 @@ func within(next http.Handler) http.Handler {
 // turn waits until a password of source may be compared, or answers that it may
 // not.
 func (p *passwords) turn(w http.ResponseWriter, r *http.Request, source ratelimit.Source) (end func(), ok bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), makeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), renderTimeout)
 	defer cancel()
 	end, err := p.turns.take(ctx, source)
-	wait := makeTimeout
+	wait := renderTimeout
 	if err == nil {
 		// Within a turn nothing else is charged, so that it is enough to look.
 		wait = p.wrong.Wait(source)

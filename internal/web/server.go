@@ -9,124 +9,31 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
-	"nightporter/internal/guard"
-	"nightporter/internal/journal"
 	"nightporter/internal/listen"
-	"nightporter/internal/machine"
 	"nightporter/internal/ratelimit"
 	"nightporter/internal/yamlerror"
 )
 
-// Limits on clients. A client that is slow or silent must not hold what the
-// porter needs to answer for sleeping machines.
-const (
-	headerTimeout  = 5 * time.Second
-	readTimeout    = 10 * time.Second
-	writeTimeout   = 30 * time.Second
-	idleTimeout    = 30 * time.Second
-	stopTimeout    = time.Second // for requests under way when the porter stops
-	maxHeaderBytes = 16 << 10
-	maxRequests    = 16 // at once on one connection of HTTP/2
-)
-
-// ErrConflict says that what was asked for does not go with the state the machine
-// is in. The House may wrap it to say more.
-var ErrConflict = machine.ErrConflict
-
-// House is what the pages show and do. Its methods are called from several
-// goroutines at once. The error for a name that no machine has is
-// machine.ErrUnknown, which may be wrapped to say more.
-type House interface {
-	// Machines returns every machine known at this moment, in any order.
-	Machines() []machine.Status
-	// WakeRules returns what the configuration says about which packets wake.
-	WakeRules() machine.WakeRules
-	// Wake begins to wake a machine, and returns before it is up. By tells who
-	// asked, for the log.
-	Wake(ctx context.Context, name, by string) error
-	// TestWake is Wake for a wake that shows whether waking works. It does not count.
-	TestWake(ctx context.Context, name, by string) error
-	// WakeMAC sends a magic packet for a MAC that no machine has.
-	WakeMAC(ctx context.Context, mac machine.MAC, by string) error
-	// Pause leaves a machine alone until then: nothing is claimed, watched or woken.
-	// Unpause ends that before its time.
-	Pause(ctx context.Context, name string, until time.Time, by string) error
-	Unpause(ctx context.Context, name, by string) error
-	// Forget ends what is done for a machine and drops what is known of it.
-	Forget(ctx context.Context, name, by string) error
-	// Ready returns nil once claims are restored and sockets open, and before
-	// that why not.
-	Ready() error
-	// Events returns what happened and is not forgotten yet, oldest first: what
-	// has a Seq above since, of the machine of that name unless it is empty, and
-	// only the newest of it if there is more than limit.
-	Events(since uint64, machine string, limit int) []journal.Event
-	// Follow returns a channel that gets every event from now on, in the order of
-	// their Seq, which counts without a gap. Events that there is no room for are
-	// left out, and can still be had from Events. The channel is closed when ctx
-	// ends or nothing will happen any more.
-	Follow(ctx context.Context) <-chan journal.Event
-	// History returns what is kept of the last days of the machine with that MAC:
-	// nothing of one that is not known.
-	History(mac machine.MAC) journal.MachineHistory
-	// Guard tells whether our kernel is kept silent about claimed addresses.
-	Guard() guard.Status
-	// Storage tells whether what happens can be stored.
-	Storage() journal.Health
-}
-
-// Options says what to serve, and where. House and Gatherer are required.
-type Options struct {
-	House    House
-	Gatherer prometheus.Gatherer
-	// Registerer is for the metrics of the metrics page itself. Optional.
-	Registerer prometheus.Registerer
-	Log        *slog.Logger // optional: nothing is logged
-	Listen     []string     // addresses "host:port" or ":port"; none: Run serves nobody
-	WebConfig  string       // exporter-toolkit's file for TLS and passwords; empty: neither
-	Rate       int          // wakes and forgets a minute from one source, half of them at once; zero: any number
-	Access     Access       // who may wake and forget
-	// SourceOf returns whose share a client at an address uses. Optional: that of
-	// the address, as ratelimit.SourceOf says.
-	SourceOf func(netip.Addr) ratelimit.Source
-	Version  string // shown on the page
-	Look     Look   // what the configuration says of the page
-	// Networks returns what is watched, for the page. Optional.
-	Networks     func() []Network
-	Registration []string // addresses where machines register, as in Listen
-	Now          func() time.Time
-}
-
-// Server serves a House over HTTP.
+// Server serves a Backend over HTTP.
 type Server struct {
-	opts      Options
+	parts
 	handler   http.Handler
-	peers     peers
-	places    *places // of connections
-	ration    *ration
-	gate      *gate
-	maker     *maker
+	slots     *slots // of connections
 	passwords *passwords
-	streams   *streams
-	look      atomic.Pointer[Look]
-	config    atomic.Pointer[ConfigState]
 	listeners []net.Listener
 }
 
 // New returns a server that does not listen yet. Its error names the key of the
 // configuration that is at fault.
 func New(opts Options) (*Server, error) {
-	if opts.House == nil || opts.Gatherer == nil {
-		return nil, errors.New("web: a House and a Gatherer are required")
+	if opts.Backend == nil || opts.Gatherer == nil {
+		return nil, errors.New("web: a Backend and a Gatherer are required")
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -142,9 +49,11 @@ func New(opts Options) (*Server, error) {
 	}
 	clients := peers{opts.SourceOf}
 	s := &Server{
-		opts: opts, peers: clients, places: newPlaces(maxConnections, eachConnections, connectionPatience),
-		ration: &ration{peers: clients}, gate: newGate(), maker: newMaker(clients),
-		passwords: newPasswords(clients, quietly(opts.Log)), streams: newStreams(clients, quietly(opts.Log)),
+		parts: parts{
+			opts: opts, peers: clients, changeLimit: &changeLimit{peers: clients}, auth: newAuthorizer(), renderer: newRenderer(clients),
+			streams: newStreams(clients, limitLog(opts.Log)),
+		},
+		slots: newSlots(maxConnections, eachConnections, connectionMinHold), passwords: newPasswords(clients, limitLog(opts.Log)),
 	}
 	s.SetRate(opts.Rate)
 	s.SetAccess(opts.Access)
@@ -158,15 +67,15 @@ func New(opts Options) (*Server, error) {
 }
 
 // SetRate changes Options.Rate.
-func (s *Server) SetRate(perMinute int) { s.ration.set(perMinute) }
+func (s *Server) SetRate(perMinute int) { s.changeLimit.set(perMinute) }
 
 // SetAccess changes Options.Access.
-func (s *Server) SetAccess(a Access) { s.gate.set(a) }
+func (s *Server) SetAccess(a Access) { s.auth.set(a) }
 
 // SetLook changes Options.Look.
 func (s *Server) SetLook(l Look) { s.look.Store(&l) }
 
-// SetConfig changes what is told of the configuration. New takes it for loaded.
+// SetConfig changes the state of the configuration. New sets it to loaded.
 func (s *Server) SetConfig(c ConfigState) { s.config.Store(&c) }
 
 // Config returns what was shown of the configuration last.
@@ -238,16 +147,16 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
-		Handler:           answering(within(s.handler)),
+		Handler:           markWaiting(within(s.handler)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
-		ErrorLog:          log.New(serverLog{handshakes: quietly(s.opts.Log), others: quietly(s.opts.Log)}, "", 0),
+		ErrorLog:          log.New(serverLog{handshakes: limitLog(s.opts.Log), others: limitLog(s.opts.Log)}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnContext:       withPlace,
+		ConnContext:       withSlot,
 		ConnState:         track,
 	}
 	stopped := make(chan struct{})
@@ -260,14 +169,14 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		case <-served: // it failed
 		}
 	}()
-	admitted := &admission{Listener: l, places: s.places, peers: s.peers, log: quietly(s.opts.Log)}
+	admitted := &limitedListener{Listener: l, slots: s.slots, peers: s.peers, log: limitLog(s.opts.Log)}
 	if s.opts.WebConfig != "" {
 		// The toolkit puts its own handler into the server and serves at once. Before
 		// the first connection ours is put before it.
 		admitted.first = func() { server.Handler = s.passwords.before(server.Handler) }
 	}
 	flags := &toolkit.FlagConfig{WebListenAddresses: &s.opts.Listen, WebConfigFile: &s.opts.WebConfig}
-	err := toolkit.Serve(admitted, server, flags, quietly(s.opts.Log))
+	err := toolkit.Serve(admitted, server, flags, limitLog(s.opts.Log))
 	close(served)
 	<-stopped
 	if errors.Is(err, http.ErrServerClosed) {

@@ -105,7 +105,7 @@ func TestPasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{machines: []machine.Status{nas()}}
+	h := &fakeBackend{machines: []machine.Status{nas()}}
 	opts := options(h)
 	opts.Listen = []string{"127.0.0.1:0", "127.0.0.1:0"}
 	opts.WebConfig = writeFile(t, "web.yml", fmt.Sprintf("basic_auth_users:\n  anna: %q\n", hash))
@@ -136,7 +136,7 @@ func TestPasswords(t *testing.T) {
 }
 
 func TestOperatorsHeaderIsKept(t *testing.T) {
-	opts := options(new(house))
+	opts := options(new(fakeBackend))
 	opts.Listen = []string{"127.0.0.1:0"}
 	opts.WebConfig = writeFile(t, "web.yml",
 		"http_server_config:\n  headers:\n    Content-Security-Policy: frame-ancestors 'self'\n")
@@ -156,7 +156,7 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	opts := options(new(house))
+	opts := options(new(fakeBackend))
 	opts.Listen = []string{"127.0.0.1:0", taken.Addr().String()}
 	s := newServer(t, opts)
 	want := "http.listen: cannot listen on " + taken.Addr().String() + ": address already in use: `ss -ltnp 'sport = :"
@@ -178,7 +178,7 @@ func TestBadOptions(t *testing.T) {
 		change func(*web.Options)
 		want   []string // parts of the error
 	}{
-		{"no house", func(o *web.Options) { o.House = nil }, []string{"House"}},
+		{"no backend", func(o *web.Options) { o.Backend = nil }, []string{"Backend"}},
 		{"no gatherer", func(o *web.Options) { o.Gatherer = nil }, []string{"Gatherer"}},
 		{"no file", func(o *web.Options) { o.WebConfig = missing },
 			[]string{"http.web_config: " + missing + ": no such file or directory"}},
@@ -192,7 +192,7 @@ func TestBadOptions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			opts := options(new(house))
+			opts := options(new(fakeBackend))
 			tt.change(&opts)
 			_, err := web.New(opts)
 			if err == nil {
@@ -209,7 +209,7 @@ func TestBadOptions(t *testing.T) {
 
 func TestBadAddresses(t *testing.T) {
 	for _, addr := range []string{"9717", "127.0.0.1:99999", "[::1:80", "192.0.2.1:0"} {
-		opts := options(new(house))
+		opts := options(new(fakeBackend))
 		opts.Listen = []string{addr}
 		err := newServer(t, opts).Run(t.Context())
 		if err == nil || !strings.HasPrefix(err.Error(), "http.listen: cannot listen on "+addr+": ") {
@@ -218,9 +218,9 @@ func TestBadAddresses(t *testing.T) {
 	}
 }
 
-// A configuration without http.listen serves nobody, and is no error.
+// A configuration without http.listen is no error: no client is served.
 func TestNoListener(t *testing.T) {
-	r := run(t, options(new(house)))
+	r := run(t, options(new(fakeBackend)))
 	select {
 	case err := <-r.done:
 		t.Fatalf("ended before it was stopped: %v", err)

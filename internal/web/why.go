@@ -65,7 +65,7 @@ func stateLine(s *machine.Status, now time.Time) whyLine {
 	}
 	switch s.State {
 	case machine.Settling:
-		text += "; whether it is off is in doubt, and it is asked"
+		text += "; the porter probes whether it is off"
 	case machine.Asleep:
 		text += "; the porter answers for " + answeredFor(s.Addresses)
 	case machine.Arriving:
@@ -99,13 +99,10 @@ func answeredFor(all []machine.AddressStatus) string {
 func addressWhy(a *machine.AddressStatus) whyLine {
 	line := whyLine{Topic: topicAddress, Text: fmt.Sprintf("%s is not claimed: %s", a.IP, a.Reason)}
 	if a.Standing == machine.Conceded {
-		line.Hint = "if that is the machine itself, its mac is mistyped; otherwise give one of the two another address"
+		line.Hint = "if the other host is the machine itself, its mac is mistyped; otherwise give one of the two another address"
 	}
 	return line
 }
-
-// checkPower is what to look at after a wake that failed.
-const checkPower = "check the machine's power, cable and Wake-on-LAN"
 
 // lastLine says what came of the last wake.
 func lastLine(s *machine.Status, now time.Time) whyLine {
@@ -155,7 +152,7 @@ func wakesLines(s *machine.Status, rules *machine.WakeRules, now time.Time) []wh
 	add := func(text, hint string) { all = append(all, whyLine{topicWakes, text, hint}) }
 	if s.RetryAt.After(now) {
 		add("the last wakes failed: no knock wakes it before "+atTime(s.RetryAt, now),
-			checkPower+"; a wake that you ask for is tried at once")
+			checkPower+"; a requested wake is tried at once")
 	}
 	switch {
 	case rules.Quiet:
@@ -197,7 +194,7 @@ func servicesLines(s *machine.Status, rules *machine.WakeRules) []whyLine {
 		all = append(all, whyLine{Topic: topicWakes, Text: text})
 	}
 	if len(all) == 0 {
-		return []whyLine{{topicWakes, "no packet wakes it: it has no ports", "add the ports that are to wake it"}}
+		return []whyLine{{topicWakes, "no packet wakes it: it has no ports", "add the ports that should wake it"}}
 	}
 	for _, only := range []struct {
 		from []netip.Prefix
@@ -216,17 +213,9 @@ func cannotBeClaimed(s *machine.Status, ip netip.Addr) bool {
 	return slices.ContainsFunc(s.Addresses, func(a machine.AddressStatus) bool { return a.IP == ip && stuck(&a) != "" })
 }
 
-func prefixes(all []netip.Prefix) string {
-	text := make([]string, len(all))
-	for i, p := range all {
-		text[i] = p.String()
-	}
-	return strings.Join(text, ", ")
-}
-
 func ignoredLine(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored, now time.Time) whyLine {
 	what := "more ports"
-	if w := i.Wanted(); w != "" {
+	if w := i.Target(); w != "" {
 		what = w
 	}
 	text := what + " from " + source(i.Source)
@@ -244,7 +233,7 @@ func ignoredLine(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored
 // lastHeard says when a frame of the machine came.
 func lastHeard(s *machine.Status, now time.Time) string {
 	if s.Heard.IsZero() {
-		return "not heard so far"
+		return "no frame received yet"
 	}
 	return "last heard " + atTime(s.Heard, now)
 }
@@ -255,19 +244,19 @@ func awakeLines(s *machine.Status, now time.Time) []whyLine {
 	case machine.Asleep, machine.Waking, machine.Arriving:
 		return nil
 	case machine.Settling:
-		return []whyLine{{Topic: topicAwake, Text: lastHeard(s, now) + "; it is claimed once it leaves the porter's questions unanswered"}}
+		return []whyLine{{Topic: topicAwake, Text: lastHeard(s, now) + "; it is claimed when it stops answering the porter's probes"}}
 	}
 	lines := []whyLine{{Topic: topicAwake, Text: lastHeard(s, now)}}
 	switch {
 	case s.Watched && s.Heard.IsZero():
-		lines[0].Text += "; the porter asks whether it is up"
+		lines[0].Text += "; the porter probes it"
 	case s.Watched:
-		lines[0].Text += "; it answers the porter's questions"
+		lines[0].Text += "; it answers the porter's probes"
 	default:
 		lines = append(lines, unaskedLine(s))
 	}
 	return append(lines, whyLine{
-		Topic: topicAwake, Text: "who keeps it awake is not known: while it is up, what it sends and receives does not pass by the porter",
+		Topic: topicAwake, Text: "what keeps it awake is not known: its traffic does not pass through the porter while it is up",
 	})
 }
 
@@ -276,28 +265,13 @@ func unaskedLine(s *machine.Status) whyLine {
 	line := whyLine{Topic: topicAwake}
 	switch {
 	case awaitsRegistration(s):
-		line.Text = "it has not registered so far: until then the porter neither asks whether it is up nor claims its addresses"
+		line.Text = "it has not registered yet: until then the porter does not probe it or claim its addresses"
 		line.Hint = "run nightporter register on it, or set agentless: true"
 	case len(s.Addresses) > 0 && answeredFor(s.Addresses) == noneOfThem:
-		line.Text = "the porter cannot ask whether it is up, since it can claim none of its addresses"
+		line.Text = "the porter does not probe it, because none of its addresses can be claimed"
 	default:
-		line.Text = "the porter does not ask whether it is up, and learns of a sleep only by a registration"
+		line.Text = "the porter does not probe it, and learns that it sleeps only from a registration"
 		line.Hint = "set watch: true, and watch.interval above 0"
 	}
 	return line
-}
-
-// awaitsRegistration reports whether nothing says so far that the machine is here. It
-// counts as awake until then.
-func awaitsRegistration(s *machine.Status) bool {
-	return s.State == machine.Awake && !s.Agentless && s.Registered.IsZero()
-}
-
-// atTime shows a time, and how long ago it was.
-func atTime(t, now time.Time) string {
-	m := momentOf(t, now)
-	if t.After(now) {
-		return m.Shown
-	}
-	return m.Shown + " (" + m.Ago + ")"
 }

@@ -59,13 +59,13 @@ func TestWhyOfASleeper(t *testing.T) {
 		"wakes: 22/tcp at 192.0.2.5, but not while that cannot be claimed",
 		"wakes: only from 192.0.0.0/16 (wake.from)",
 		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",
-		"wakes: the last wakes failed: no knock wakes it before 12:10 -> check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once",
+		"wakes: the last wakes failed: no knock wakes it before 12:10 -> check the machine's power, cable and Wake-on-LAN; a requested wake is tried at once",
 		"wakes: no knock wakes it now: quiet hours are 11:00-13:00 -> change wake.quiet_hours",
 		"wakes: only 2 knocks of one source within 10s wake it",
 		"wakes: for 1m0s after it fell asleep only a new connection wakes it",
 		"ignored: 192.0.2.5:445/tcp from 198.51.100.9:40000, 12 times since 11:30 (30 min ago), last 11:59 (1 min ago): the port is not registered -> add 445/tcp to the machine's ports",
-		"ignored: more ports from 198.51.100.9:40000, once, last 11:58 (2 min ago): the port is not registered -> add the ports that are to wake it to the machine's ports",
-		"address: 192.0.2.5 is not claimed: another host uses it -> if that is the machine itself, its mac is mistyped; otherwise give one of the two another address",
+		"ignored: more ports from 198.51.100.9:40000, once, last 11:58 (2 min ago): the port is not registered -> add the ports that should wake it to the machine's ports",
+		"address: 192.0.2.5 is not claimed: another host uses it -> if the other host is the machine itself, its mac is mistyped; otherwise give one of the two another address",
 	}
 	if diff := cmp.Diff(want, inShort(whyOf(&s, rules, whyNow))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -74,8 +74,8 @@ func TestWhyOfASleeper(t *testing.T) {
 
 func TestWhyInOtherStates(t *testing.T) {
 	for state, words := range map[machine.State][]string{
-		machine.Awake:    {"state: awake since", "awake: last heard 11:00 (1 h ago)", "awake: who keeps it awake is not known"},
-		machine.Settling: {"whether it is off is in doubt", "awake: last heard 11:00 (1 h ago); it is claimed once it leaves"},
+		machine.Awake:    {"state: awake since", "awake: last heard 11:00 (1 h ago)", "awake: what keeps it awake is not known"},
+		machine.Settling: {"the porter probes whether it is off", "awake: last heard 11:00 (1 h ago); it is claimed when it stops answering"},
 		machine.Waking:   {"state: waking since"},
 		machine.Arriving: {"state: arriving since", "; it has answered for 12 s; its service smb (445/tcp) is not ready yet; the porter waits until 12:00:30, or 12:00:48 while a client still tries"},
 	} {
@@ -97,16 +97,16 @@ func TestWhyInOtherStates(t *testing.T) {
 	}
 	s := sleeper()
 	s.State, s.Registered = machine.Awake, whyNow
-	const unasked = "the porter does not ask whether it is up"
+	const unasked = "the porter does not probe it"
 	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, unasked) {
 		t.Errorf("of a machine that is not watched:\n%s", text)
 	}
 	s.Watched = true
-	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); strings.Contains(text, unasked) || !strings.Contains(text, "it answers the porter's questions") {
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); strings.Contains(text, unasked) || !strings.Contains(text, "it answers the porter's probes") {
 		t.Errorf("of a machine that is watched:\n%s", text)
 	}
 	s.Heard = time.Time{}
-	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, "not heard so far; the porter asks") || strings.Contains(text, "it answers") {
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, "no frame received yet; the porter probes it") || strings.Contains(text, "it answers") {
 		t.Errorf("of a machine that was never heard:\n%s", text)
 	}
 }
@@ -115,9 +115,9 @@ func TestWhyInOtherStates(t *testing.T) {
 func TestWhyIsAMachineNotAsked(t *testing.T) {
 	stuck := []machine.AddressStatus{{IP: whyNAS, Standing: machine.Waiting, Reason: "the MAC is that of an interface of this host"}}
 	for want, change := range map[string]func(*machine.Status){
-		"awake: it has not registered so far: until then the porter neither asks whether it is up nor claims its addresses -> run nightporter register on it, or set agentless: true": func(*machine.Status) {},
-		"awake: the porter cannot ask whether it is up, since it can claim none of its addresses":                                                                                     func(s *machine.Status) { s.Agentless, s.Addresses = true, stuck },
-		"learns of a sleep only by a registration -> set watch: true, and watch.interval above 0":                                                                                     func(s *machine.Status) { s.Registered = whyNow },
+		"awake: it has not registered yet: until then the porter does not probe it or claim its addresses -> run nightporter register on it, or set agentless: true": func(*machine.Status) {},
+		"awake: the porter does not probe it, because none of its addresses can be claimed":                                                                          func(s *machine.Status) { s.Agentless, s.Addresses = true, stuck },
+		"learns that it sleeps only from a registration -> set watch: true, and watch.interval above 0":                                                              func(s *machine.Status) { s.Registered = whyNow },
 	} {
 		s := sleeper()
 		s.State = machine.Awake
@@ -166,7 +166,7 @@ func TestWhyOfAPausedMachine(t *testing.T) {
 func TestSettingFor(t *testing.T) {
 	no, elsewhere := false, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 	ssh := machine.Service{Addr: whyNAS, Port: whySSH}
-	const check = "check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once"
+	const check = "check the machine's power, cable and Wake-on-LAN; a requested wake is tried at once"
 	for _, c := range []struct {
 		reason  machine.Suppression
 		service machine.Service
@@ -242,7 +242,7 @@ func TestAwaitsItsRegistration(t *testing.T) {
 		if got := toJSON(&s, time.Time{}, whyNow).Awaits; got != waits {
 			t.Errorf("%s: the API says %v", want, got)
 		}
-		if r := rowOf(&s, told{}, &Look{}, time.Time{}, whyNow); (r.Stuck == want) != waits {
+		if r := rowOf(&s, detailSources{}, &Look{}, time.Time{}, whyNow); (r.Stuck == want) != waits {
 			t.Errorf("%s: the page says %q", want, r.Stuck)
 		}
 	}

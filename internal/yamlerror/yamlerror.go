@@ -1,7 +1,8 @@
-// Package yamlerror says what is wrong with a YAML file without a word of the file.
+// Package yamlerror rewrites the errors of a YAML library so that they repeat nothing of the
+// file.
 //
-// The errors of a YAML library repeat anchors, keys and values. Any of them may be a
-// password on the wrong line, and an error is printed, and kept in a log.
+// The library repeats anchors, keys and values. Any of them may be a password on the wrong
+// line, and errors are printed and logged.
 package yamlerror
 
 import (
@@ -11,8 +12,7 @@ import (
 	"strings"
 )
 
-// Plain returns an error that says in which lines err found what, in phrases that are
-// known. What it does not know is not repeated.
+// Plain returns an error with the lines and the known phrases of err. It leaves out the rest.
 func Plain(err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var found []string
@@ -25,7 +25,7 @@ func Plain(err error) error {
 	return errors.New(strings.Join(found, "; "))
 }
 
-// PlainAt is Plain for an error whose line is known.
+// PlainAt is Plain with the line of the error.
 func PlainAt(line int, err error) error {
 	text := regexp.MustCompile(`^(yaml: )?(line [0-9]+: )?`).ReplaceAllString(err.Error(), "")
 	return fmt.Errorf("line %d: %s", line, phrase(text))
@@ -46,21 +46,24 @@ func phrase(text string) string {
 	return invalid
 }
 
-// rephrased are the errors that hold a part of the file, by how they begin.
+const notUTF8 = "text that is not UTF-8"
+
+// rephrased are the errors that repeat a part of the file, by their beginnings.
 func rephrased() []struct{ begins, phrase string } {
 	return []struct{ begins, phrase string }{
 		{"unknown anchor ", "an alias (*) without its anchor"},
 		{"anchor ", "an anchor (&) whose value contains itself"},
-		{"mapping key ", "a key that stands there twice"},
-		{"key ", "a key that stands there twice"},
+		{"mapping key ", "a key that occurs twice"},
+		{"key ", "a key that occurs twice"},
 		{"field ", "an unknown key"},
 		{"invalid map key", "a list or a mapping in place of a key"},
 		{"cannot decode ", "a tag (!!) that does not fit its value"},
 		{"cannot unmarshal ", "a value of another type than expected"},
+		{"invalid leading UTF-8 ", notUTF8}, {"invalid trailing UTF-8 ", notUTF8}, {"incomplete UTF-8 ", notUTF8},
 	}
 }
 
-// phrases are what the parser says of a file, without a part of it.
+// phrases are the errors of the parser that repeat nothing of the file.
 func phrases() []string {
 	return []string{
 		"did not find expected key", "did not find expected node content", "did not find expected '-' indicator",
@@ -76,7 +79,7 @@ func phrases() []string {
 		"mapping values are not allowed in this context", "mapping keys are not allowed in this context",
 		"block sequence entries are not allowed in this context", "map merge requires map or sequence of maps as the value",
 		"!!binary value contains invalid base64 data", "document contains excessive aliasing", "exceeded max depth",
-		"control characters are not allowed", "invalid leading UTF-8 octet", "invalid trailing UTF-8 octet", "incomplete UTF-8 octet sequence",
+		"control characters are not allowed",
 		"invalid Unicode character",
 	}
 }

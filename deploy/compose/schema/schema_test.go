@@ -1,6 +1,5 @@
-// Package schema_test has compose.yaml judged by the library that docker compose
-// reads it with. It is a module of its own, to keep that library out of the
-// daemon's.
+// Package schema_test checks compose.yaml with the library of docker compose. It is a module
+// of its own, so that the library is no dependency of the daemon.
 package schema_test
 
 import (
@@ -12,8 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// load reads compose.yaml with some of its text replaced, as docker compose does
-// in the directory where it is.
+// load reads compose.yaml, with old replaced by new, like docker compose in its directory.
 func load(t *testing.T, env types.Mapping, old, replacement string) (*types.Project, error) {
 	t.Helper()
 	text, err := os.ReadFile("../compose.yaml")
@@ -21,7 +19,7 @@ func load(t *testing.T, env types.Mapping, old, replacement string) (*types.Proj
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), old); old != "" && n != 1 {
-		t.Fatalf("%q is there %d times", old, n)
+		t.Fatalf("found %q %d times, expected once", old, n)
 	}
 	changed := strings.Replace(string(text), old, replacement, 1)
 	return loader.LoadWithContext(t.Context(), types.ConfigDetails{
@@ -47,8 +45,8 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// TestFaultsAreSeen: what must not be in compose.yaml is found.
-func TestFaultsAreSeen(t *testing.T) {
+// TestFaultsAreFound: mistakes in compose.yaml are errors.
+func TestFaultsAreFound(t *testing.T) {
 	password := types.Mapping{"GRAFANA_PASSWORD": "secret"}
 	for _, c := range []struct {
 		name             string

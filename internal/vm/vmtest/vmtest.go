@@ -11,16 +11,16 @@ import (
 	"nightporter/internal/vm"
 )
 
-var wanted = flag.Bool("vm", false, "tests with virtual machines; see `make vm`")
+var wanted = flag.Bool("vm", false, "run tests with virtual machines; see `make vm`")
 
-// Need skips the test where virtual machines were not asked for, or cannot run. In CI
-// it is a failure that what was asked for cannot run.
+// Need skips the test unless -vm is given and virtual machines can run. In CI it fails if
+// they cannot run.
 func Need(tb testing.TB, arch vm.Arch) {
 	tb.Helper()
 	need(tb, vm.Available, arch)
 }
 
-// NeedProgram is Need for a test that runs programs of another processor, and no machine.
+// NeedProgram is Need for a test that runs programs of another architecture and no machine.
 func NeedProgram(tb testing.TB, arch vm.Arch) {
 	tb.Helper()
 	need(tb, vm.RunsHere, arch)
@@ -41,15 +41,14 @@ func need(tb testing.TB, available func(vm.Arch) error, arch vm.Arch) {
 	}
 }
 
-// New puts a Debian machine on a LAN, off, which ends with the test. If the test
-// fails, its console and what happened to it are in the test's log.
+// New adds a Debian machine to a LAN, which is off and is closed with the test. If the test
+// fails, the machine's events and console are logged.
 func New(tb testing.TB, lan *lab.LAN, name string, addrs ...netip.Prefix) *vm.Machine {
 	tb.Helper()
 	return NewWith(tb, lan, vm.AMD64, "", name, addrs...)
 }
 
-// NewWith is New for another processor, and for a machine that has the files of a
-// directory on a second disk.
+// NewWith is New for any architecture, and with the files of a directory on a second disk.
 func NewWith(tb testing.TB, lan *lab.LAN, arch vm.Arch, files, name string, addrs ...netip.Prefix) *vm.Machine {
 	tb.Helper()
 	Need(tb, arch)

@@ -61,11 +61,11 @@ async function wake(name) {
   if (answer === undefined) return false;
   const { state } = await answer.json();
   if (state === "awake") {
-    say(`${name} seems to be awake. A magic packet was sent to be sure.`);
+    say(`${name} counts as awake. A magic packet was sent anyway.`);
     return true;
   }
   awaited.add(name);
-  if (state === "settling") say(`${name} is going to sleep, and is woken once it sleeps.`);
+  if (state === "settling") say(`${name} is going to sleep. It is woken when it sleeps.`);
   else say(`${name} is being woken.`);
   return true;
 }
@@ -77,22 +77,22 @@ async function wakeAll(group) {
     if (!(await wake(row.dataset.key))) return;
     woken++;
   }
-  say(woken === 0 ? "All of them are awake." : `${woken} machine${woken === 1 ? " is" : "s are"} being woken.`);
+  say(woken === 0 ? "All machines of the group are awake." : `${woken} machine${woken === 1 ? " is" : "s are"} being woken.`);
 }
 
 async function forget(name) {
-  const why = "nightporter no longer answers for it or wakes it, and drops its history. A machine that is in the configuration comes back, any other one when it registers again.";
+  const why = "nightporter stops answering for it and waking it, and deletes its history. A machine in the configuration comes back. Any other machine comes back when it registers again.";
   if (!(await sure(`Forget ${name}?`, why, "Forget"))) return;
   if ((await attempt(name, "DELETE", machine(name), "Forgetting", "forgotten")) !== undefined) say(`${name} is forgotten.`, "good");
 }
 
 async function pause(name, time) {
   const answer = await attempt(name, "POST", machine(name, "/pause"), "Pausing", "paused", { for: time });
-  if (answer !== undefined) say(`${name} is left alone for ${time}.`);
+  if (answer !== undefined) say(`${name} is paused for ${time}.`);
 }
 
 async function resume(name) {
-  if ((await attempt(name, "DELETE", machine(name, "/pause"), "Resuming", "resumed")) !== undefined) say(`${name} is looked after again.`);
+  if ((await attempt(name, "DELETE", machine(name, "/pause"), "Resuming", "resumed")) !== undefined) say(`${name} is no longer paused.`);
 }
 
 // heard tells how a wake ended that was asked for here.

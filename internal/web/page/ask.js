@@ -17,7 +17,7 @@ export async function ask(method, path, why, body) {
     });
     if (answer.status !== 401) return answer;
     const known = forgetToken();
-    if (!(await askToken(wrong || known ? "That is not this porter's token." : "", why))) return null;
+    if (!(await askToken(wrong || known ? "Wrong token." : "", why))) return null;
   }
 }
 
@@ -26,8 +26,8 @@ export async function problem(answer) {
   const after = answer.headers.get("Retry-After");
   if (answer.status === 429) return `too many requests from here. Try again in ${after ?? "some"} s.`;
   if (answer.status === 503) return "the porter did not answer in time. Try again.";
-  const told = await answer.json().catch(() => ({}));
-  return told.error ?? `status ${answer.status}`;
+  const body = await answer.json().catch(() => ({}));
+  return body.error ?? `status ${answer.status}`;
 }
 
 function token() {
@@ -53,7 +53,7 @@ let answered; // of a token
 
 // askToken returns whether there is one now.
 function askToken(wrong, why) {
-  tokenDialog.querySelector("#ask-why").textContent = `${wrong} ${why} takes the token of this porter (http.token in its configuration).`.trim();
+  tokenDialog.querySelector("#ask-why").textContent = `${wrong} ${why} requires the token of this porter (http.token in its configuration).`.trim();
   const input = tokenDialog.querySelector("#token");
   input.value = "";
   tokenDialog.showModal();

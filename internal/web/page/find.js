@@ -22,7 +22,7 @@ function dismiss(notice) {
   choose();
 }
 
-// choose hides what is not to be seen. The server knows nothing of it, so it is done
+// choose hides what is not to be seen. The server does not know the choice, so it is done
 // again whenever its page was taken over.
 export function choose() {
   const gone = new Set(dismissed());

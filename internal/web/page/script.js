@@ -31,7 +31,7 @@ function show(fresh) {
     location.reload(); // another nightporter, whose page may be another
     return;
   }
-  // While somebody looks, rows keep their order, and what needs attention is announced
+  // While the user looks, rows keep their order, and what needs attention is announced
   // above the page: nothing moves under a finger that is about to click.
   let more = 0;
   latest = undefined;
