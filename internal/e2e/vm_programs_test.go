@@ -32,7 +32,7 @@ func TestVMPrograms(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := emulated{t, host, filepath.Join(t.TempDir(), "nightporter")}
-			build := exec.CommandContext(t.Context(), "go", "build", "-o", p.exe, ".")
+			build := exec.CommandContext(t.Context(), "go", "build", "-o", p.exe, "nightporter/cmd/nightporter")
 			build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM="+version)
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
