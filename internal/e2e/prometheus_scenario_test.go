@@ -201,14 +201,14 @@ func (n *scenario) sendInvalid() {
 // overrun sends more frames than the porter can read, until Prometheus shows drops. No rate spans
 // a stop that is longer than its range, which happens on a busy host.
 func (n *scenario) overrun() {
-	flood, err := n.hostileHost().Flood(0, floodKinds[1].deal(n.harness, rand.New(rand.NewPCG(1, 1))))
-	n.must(err)
-	defer flood.Stop()
 	for range 5 {
 		n.must(n.daemon.Signal(syscall.SIGSTOP))
+		flood, err := n.hostileHost().Flood(0, floodKinds[1].deal(n.harness, rand.New(rand.NewPCG(1, 1))))
+		n.must(err)
 		n.must(waitSent(n.harness, flood, 20000)) // nearly twice the size of the queue
+		n.must(flood.Stop())
 		n.must(n.daemon.Signal(syscall.SIGCONT))
-		if n.prometheus.answers(4*time.Second, fmt.Sprintf("max_over_time(sum(rate(nightporter_capture_drops_total[%v]))[10s:]) > 0", 4*promtest.Interval)) {
+		if n.prometheus.hasResult(4*time.Second, fmt.Sprintf("max_over_time(sum(rate(nightporter_capture_drops_total[%v]))[10s:]) > 0", 4*promtest.Interval)) {
 			return
 		}
 	}

@@ -120,13 +120,13 @@ func (w *prometheusWatch) poll(limit time.Duration, missing func(context.Context
 // waitQuery waits until a query has a result.
 func (w *prometheusWatch) waitQuery(expr string) {
 	w.Helper()
-	if !w.answers(20*time.Second, expr) {
+	if !w.hasResult(20*time.Second, expr) {
 		w.Fatalf("no result: %s", expr)
 	}
 }
 
-// answers waits for the result of a query. It returns false after the limit.
-func (w *prometheusWatch) answers(limit time.Duration, expr string) bool {
+// hasResult waits for the result of a query. It returns false after the limit.
+func (w *prometheusWatch) hasResult(limit time.Duration, expr string) bool {
 	w.Helper()
 	for ctx := w.within(limit); ; {
 		if result, err := w.stack.Query(w.ctx, expr); err == nil && len(result) > 0 {
