@@ -25,6 +25,7 @@ func (h *host) repositoryOf(s *signer, version, key, url string) {
 // The commands of the repository's page install the package. apt-get upgrade installs the
 // next version: configuration and state stay, and the service is restarted.
 func TestAptInstallAndUpgrade(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "one@example.org")
 	h := boot(t, true)
 	h.must("rm", "-f", "/etc/apt/sources.list")
@@ -56,6 +57,7 @@ func TestAptInstallAndUpgrade(t *testing.T) {
 
 // apt refuses files that differ from what was signed, or that another key signed.
 func TestAptRefusesWhatIsAltered(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "one@example.org", "two@example.org")
 	h := newHost(t)
 	for _, tc := range []struct {
@@ -92,6 +94,7 @@ func TestAptRefusesWhatIsAltered(t *testing.T) {
 // A client that fetched InRelease before the repository grew gets the indexes that this
 // InRelease names.
 func TestAptUpdateWhileTheRepositoryGrows(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "one@example.org")
 	h := newHost(t)
 	repository := filepath.Join(h.dir, "srv/apt")

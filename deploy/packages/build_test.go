@@ -56,9 +56,9 @@ func built(t *testing.T, version, suffix string) string {
 
 // build builds the three formats for the platform of the tests.
 func build(t *testing.T, out, version string) error {
-	t.Setenv("SOURCE_DATE_EPOCH", strconv.FormatInt(commit.Unix(), 10))
 	return run(t.Context(), options{
-		repository: "../..", out: out, describe: version, revision: "0123456789", only: "amd64.deb,x86_64.rpm,linux-amd64.tar.gz",
+		repository: "../..", out: out, describe: version, revision: "0123456789",
+		epoch: strconv.FormatInt(commit.Unix(), 10), only: "amd64.deb,x86_64.rpm,linux-amd64.tar.gz",
 	})
 }
 

@@ -35,6 +35,7 @@ func (r *reader) live(install, later []guide.Block, bring func(version string), 
 }
 
 func TestGuideDebian(t *testing.T) {
+	t.Parallel()
 	install := append(section(t, "packages.md", "Debian, Ubuntu", guide.Porter, 1), section(t, "install.md", "First steps", guide.Porter, 1)...)
 	later := section(t, "upgrade-uninstall.md", "Debian, Ubuntu, Raspberry Pi OS", guide.Porter, 3)
 	r := newReader(boot(t, true))
@@ -43,6 +44,7 @@ func TestGuideDebian(t *testing.T) {
 
 // The Debian of the tests has rpm and no dnf: rpm replaces dnf.
 func TestGuideFedora(t *testing.T) {
+	t.Parallel()
 	install := section(t, "packages.md", "Fedora, openSUSE", guide.Porter, 1)
 	later := section(t, "upgrade-uninstall.md", "Fedora, openSUSE", guide.Porter, 3)
 	r := newReader(boot(t, true))
@@ -60,6 +62,7 @@ esac
 
 // A tarball installs the same way on every Linux with systemd.
 func TestGuideTarball(t *testing.T) {
+	t.Parallel()
 	install := section(t, "packages.md", "Arch and any other Linux", guide.Porter, 2)
 	later := section(t, "upgrade-uninstall.md", "Arch and any other Linux", guide.Porter, 3)
 	r := newReader(boot(t, true))
@@ -72,6 +75,7 @@ func TestGuideTarball(t *testing.T) {
 // The program is built on this host, which has Go. The commands after make build run on the
 // test's host.
 func TestGuideSource(t *testing.T) {
+	t.Parallel()
 	install := section(t, "install.md", "From source, on the porter's host", guide.Porter, 1)
 	later := section(t, "upgrade-uninstall.md", "From source", guide.Porter, 3)
 	r := newReader(boot(t, true))
@@ -98,6 +102,7 @@ func (r *reader) clone(paths ...string) {
 
 // The registration script is installed on a machine and removed.
 func TestGuideMachine(t *testing.T) {
+	t.Parallel()
 	const folder = "deploy/machine/"
 	set := section(t, "../"+folder+"README.md", "Set up", guide.Machine, 2)
 	remove := section(t, "upgrade-uninstall.md", "A machine that registered", guide.Machine, 1)
@@ -117,6 +122,7 @@ func TestGuideMachine(t *testing.T) {
 
 // The units of Wakupator are stopped on the porter's host and on the machine.
 func TestGuideWakupator(t *testing.T) {
+	t.Parallel()
 	porter := section(t, "from-wakupator.md", "The change", guide.Porter, 1)
 	machine := section(t, "from-wakupator.md", "Units", guide.Machine, 1)
 	r := newReader(boot(t, true))

@@ -75,6 +75,7 @@ ls -d /etc/systemd/system/multi-user.target.wants/nightporter* 2>/dev/null || tr
 // upgrade keeps configuration and state, a removal stops the porter, a purge removes all
 // files.
 func TestLifeOnDebian(t *testing.T) {
+	t.Parallel()
 	h := boot(t, true)
 	before := h.traces()
 	out := h.install(h.copy(built(t, older, ".deb")))
@@ -122,6 +123,7 @@ func TestLifeOnDebian(t *testing.T) {
 // A configuration that the new version refuses does not make the upgrade fail. The service
 // and nightporter check name the wrong key.
 func TestUpgradeWithBrokenConfiguration(t *testing.T) {
+	t.Parallel()
 	h := boot(t, true)
 	h.install(h.copy(built(t, older, ".deb")))
 	h.write(configuration, "wake:\n  atempts: 3\n")
@@ -146,6 +148,7 @@ func TestUpgradeWithBrokenConfiguration(t *testing.T) {
 
 // A service that the administrator disabled stays disabled.
 func TestDisabledStaysDisabled(t *testing.T) {
+	t.Parallel()
 	h := boot(t, true)
 	h.install(h.copy(built(t, older, ".deb")))
 	h.must("systemctl", "disable", "--now", unitName)
@@ -159,6 +162,7 @@ func TestDisabledStaysDisabled(t *testing.T) {
 // Without a network the porter waits for one. If its port is in use it names the program
 // that uses it. In both cases the package is installed.
 func TestInstallWhereItCannotWork(t *testing.T) {
+	t.Parallel()
 	t.Run("no interface", func(t *testing.T) {
 		h := boot(t, false)
 		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter runs. Its page: http://pi:9717/\n")
@@ -185,6 +189,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 // After an earlier make install the package names the files to remove, and keeps the
 // configuration.
 func TestInstallOverMakeInstall(t *testing.T) {
+	t.Parallel()
 	h := boot(t, true)
 	const mine = "log: {level: debug}\n"
 	h.must("mkdir", "-p", "/etc/nightporter")
@@ -209,6 +214,7 @@ func TestInstallOverMakeInstall(t *testing.T) {
 
 // Without systemd, as in a container, the package installs too.
 func TestInstallWithoutSystemd(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "not started: systemd does not run on this host", "nightporter serve")
 	expect(t, "the program", h.must("nightporter", "version"), "nightporter 0.1.0 ")

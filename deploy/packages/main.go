@@ -21,6 +21,7 @@ type options struct {
 	out        string // the folder for the packages
 	describe   string // the version, as git describe prints it
 	revision   string // the commit
+	epoch      string // the variable SOURCE_DATE_EPOCH
 	only       string // suffixes of the files to build; empty: all
 	twice      bool   // build twice and compare
 }
@@ -34,6 +35,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "make only files whose names end in one of these `SUFFIXES`, such as amd64.deb,armv6.tar.gz")
 	flag.BoolVar(&o.twice, "twice", false, "build everything a second time, and fail if a byte differs")
 	flag.Parse()
+	o.epoch = os.Getenv("SOURCE_DATE_EPOCH")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, o)
 	stop()
@@ -45,7 +47,7 @@ func main() {
 
 // run builds the packages, and moves them to their folder when all are complete.
 func run(ctx context.Context, o options) error {
-	epoch, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
+	epoch, err := sourceDate(o.epoch)
 	if err != nil {
 		return err
 	}

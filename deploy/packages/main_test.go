@@ -69,8 +69,7 @@ func TestBadInput(t *testing.T) {
 		{"1", "one", "", "version: found \"one\""},
 		{"1", "0.1.0", "amd64.msi", "-only: found \"amd64.msi\""},
 	} {
-		t.Setenv("SOURCE_DATE_EPOCH", tc.epoch)
-		err := run(t.Context(), options{repository: "../..", out: out, describe: tc.version, only: tc.only})
+		err := run(t.Context(), options{repository: "../..", out: out, describe: tc.version, epoch: tc.epoch, only: tc.only})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%+v: %v", tc, err)
 		}

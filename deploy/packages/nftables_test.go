@@ -31,6 +31,7 @@ ExecStart=/usr/local/bin/without-netfilter /usr/bin/nightporter serve
 // Without nf_tables the package installs, and the log has the remedy. The porter runs unless
 // the configuration requires the guard.
 func TestInstallWithoutNFTables(t *testing.T) {
+	t.Parallel()
 	h := boot(t, true)
 	h.write("/usr/local/bin/without-netfilter", withoutNetfilter)
 	h.must("chmod", "+x", "/usr/local/bin/without-netfilter")

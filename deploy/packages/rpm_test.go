@@ -35,6 +35,7 @@ func TestRPMContent(t *testing.T) {
 
 // A .rpm is installed, upgraded and erased under systemd.
 func TestLifeOfRPM(t *testing.T) {
+	t.Parallel()
 	h := boot(t, true)
 	h.must("rpm", "--initdb")
 	out := h.must("rpm", "--install", "--nodeps", h.copy(built(t, older, ".rpm")))

@@ -61,10 +61,20 @@ func magic(t *testing.T, l *lab.LAN, m *vm.Machine) {
 	must(t, err)
 }
 
+// TestVMImages builds the images that the other tests start from, unless the cache has them.
+func TestVMImages(t *testing.T) {
+	for _, arch := range []vm.Arch{vm.AMD64, vm.ARM64} {
+		vmtest.Need(t, arch)
+		_, err := vm.Debian(t.Context(), arch)
+		must(t, err)
+	}
+}
+
 // TestVMMachineSleepsAndWakes: a machine boots by a magic packet, is on the LAN, suspends
 // and resumes twice, and keeps its disk over a reboot, a power cut and a shutdown.
 func TestVMMachineSleepsAndWakes(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
+	t.Parallel()
 	lan := labtest.New(t)
 	m := vmtest.New(t, lan, "pc", netip.MustParsePrefix("10.77.0.20/24"))
 	if _, err := m.Run(t.Context(), "", "true"); err == nil {
@@ -130,6 +140,7 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 // files of its second disk, and is on the LAN.
 func TestVMOtherProcessor(t *testing.T) {
 	vmtest.Need(t, vm.ARM64)
+	t.Parallel()
 	files := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(files, "given"), []byte("given\n"), 0o600))
 	lan := labtest.New(t)
