@@ -98,15 +98,20 @@ lint: ## gofmt, go vet, staticcheck, revive, sloglint, misspell
 vuln: ## find known vulnerabilities, if the database can be reached
 	GO=$(GO) .ci/vuln ./...
 
-# Every fuzz target of every package, for a second or two each. -fuzzminimizetime is short because
+# Every fuzz target of every package, for a second or two each. A package is built once, and what
+# its targets find is kept where go test keeps it. -test.fuzzminimizetime is short because
 # minimizing would take most of the time. FUZZTIME is a number of runs by default, because Go before
 # 1.27 may fail at the end of a time (go.dev/issue/75804).
 fuzz: ## fuzz each parser; FUZZTIME=2000x runs, or FUZZTIME=5m
-	@grep -r --include '*_test.go' '^func Fuzz' internal | sort | \
-	  sed 's/^\(.*\)\/[^/]*:func \(Fuzz[A-Za-z0-9_]*\).*/\1 \2/' | while read -r dir target; do \
-	    echo "$$dir $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "./$$dir" </dev/null || exit 1; \
-	  done
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cache=$$($(GO) env GOCACHE)/fuzz/nightporter; \
+	for package in $$(grep -rl --include '*_test.go' '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \
+	  $(GO) test -c -fuzz . -o "$$dir/fuzz.test" "./$$package" || exit 1; \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$package/*_test.go); do \
+	    echo "$$package $$target"; \
+	    (cd "$$package" && "$$dir/fuzz.test" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+	      -test.fuzzminimizetime 10x -test.fuzzcachedir "$$cache/$$package" </dev/null) || exit 1; \
+	  done; \
+	done
 
 PREFIX  ?= /usr/local
 DESTDIR ?=

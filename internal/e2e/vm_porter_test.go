@@ -97,8 +97,8 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 
 	h.Cleanup(func() {
 		if h.Failed() && p.pi.State() == vm.On {
-			journal, err := p.pi.Run(context.Background(), "", "journalctl", "--no-pager", "--output=short-precise", "--unit=nightporter.service", "--lines=60")
-			h.Logf("the journal of the service: %v\n%s", err, journal)
+			journal, err := p.pi.Run(context.Background(), "", "journalctl", "--no-pager", "--output=short-precise", "--unit=nightporter.service", "--unit=prometheus.service", "--lines=60")
+			h.Logf("the journal of the services: %v\n%s", err, journal)
 		}
 	})
 	on := time.Now()
