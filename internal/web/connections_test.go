@@ -125,7 +125,7 @@ func TestAttackConnectionsComeAgain(t *testing.T) {
 			attackers.Go(func() { b.again(ctx, 5*i, streamWay) })
 		}
 		time.Sleep(time.Second)
-		for i := range 10 {
+		for i := range 20 {
 			c := b.from("192.0.2.9")
 			time.Sleep(300 * time.Millisecond) // it is slow, or far away
 			go send(c, "GET /-/healthy HTTP/1.1\r\nHost: porter\r\nConnection: close\r\n\r\n")

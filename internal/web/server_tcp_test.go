@@ -103,7 +103,7 @@ func TestAttackConnectionsOverTCP(t *testing.T) {
 	}}
 	follower := listen(t, honest, "http://porter/api/v1/events")
 	time.Sleep(500 * time.Millisecond) // in which the attacker takes what it can get
-	for range 4 {
+	for range 10 {
 		for _, path := range []string{"/metrics", "/", "/api/v1/machines"} {
 			if got := status(t, honest, "GET", "http://porter"+path, "", ""); got != 200 {
 				t.Errorf("%s: status %d", path, got)
