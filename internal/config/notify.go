@@ -28,7 +28,7 @@ func notifyKeys() []key {
 			notEmpty(listOf(kind()), "at least one kind of events"),
 			"events to send: "+join(kindNames(), "or")),
 		field("notify.rate", 12, func(c *Config) *int { return &c.Notify.Rate }, wholeNumber(1, maxNotices),
-			"messages in any hour. Half are for failed wakes, which also get what the others do not use; the other events share the other half in equal parts, at least one each. Further events are summarized in the next message"),
+			"messages in any hour. Half are for failed wakes, which also get what the others do not use; the other events share the other half in equal parts, at least one each, even if the rate is used up. Further events are summarized in the next message"),
 	}
 }
 

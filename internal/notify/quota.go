@@ -10,11 +10,11 @@ import (
 // span is the period of a rate.
 const span = time.Hour
 
-// quota decides when an event gets a message, so that no hour has more messages than the rate,
-// and no kind of event uses up the messages of another kind. Half of the rate is for failed
-// wakes, which also get what the others do not use; the other half is for the other kinds, in
-// equal parts. One machine has at most a quarter of the messages about failed wakes. Each
-// share is one message at least.
+// quota decides when an event gets a message, so that no kind of event silences another. Half of
+// the rate is for failed wakes, which also get what the others do not use; the other half is for
+// the other kinds, in equal parts. One machine has at most a quarter of the messages about failed
+// wakes. Each share is one message at least. An hour has no more messages than the rate, except
+// that each kind gets one message also when the rate is used up.
 type quota struct {
 	rate  int
 	kinds []journal.Kind // that are sent
@@ -54,7 +54,11 @@ func (q *quota) nextFree() time.Time {
 
 func (q *quota) allows(e journal.Event) bool {
 	kind := func(t sentMessage) bool { return t.kind == e.Kind }
-	if q.count(kind) >= q.share(e.Kind) {
+	n := q.count(kind)
+	if n >= q.share(e.Kind) {
+		return false
+	}
+	if e.Kind != journal.Failed && n > 0 && len(q.sent) >= q.rate { // failed wakes have used this share
 		return false
 	}
 	switch e.Kind {

@@ -2,6 +2,8 @@ package notify
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -101,6 +103,36 @@ func TestShare(t *testing.T) {
 		}
 		if got := s.share(c.kind); got != c.want {
 			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// TestRateIsUsedUp: one kind of event after the other uses the whole rate. Each other kind still
+// gets one message, and no more, but failed wakes get half of the rate.
+func TestRateIsUsedUp(t *testing.T) {
+	const failed, refused, ready = journal.Failed, journal.Refused, journal.Ready
+	few := []journal.Kind{failed, refused, ready}
+	many := append(slices.Clone(few), journal.Asleep, journal.Conflict, journal.Elsewhere)
+	for _, c := range []struct {
+		name         string
+		rate         int
+		kinds, order []journal.Kind
+		want         map[journal.Kind]int
+	}{
+		{"failed wakes first", 12, few, few, map[journal.Kind]int{failed: 12, refused: 1, ready: 1}},
+		{"failed wakes last", 12, few, []journal.Kind{refused, ready, failed}, map[journal.Kind]int{failed: 6, refused: 3, ready: 3}},
+		{"more kinds than the rate", 4, many, append(slices.Clone(many[1:]), failed), map[journal.Kind]int{failed: 2, refused: 1, ready: 1, journal.Asleep: 1, journal.Conflict: 1, journal.Elsewhere: 1}},
+	} {
+		q, got := quota{rate: c.rate, kinds: c.kinds}, map[journal.Kind]int{}
+		for _, kind := range c.order {
+			for i := range 20 {
+				if q.take(atNight, journal.Event{Kind: kind, Machine: fmt.Sprint(i)}) {
+					got[kind]++
+				}
+			}
+		}
+		if !maps.Equal(got, c.want) {
+			t.Errorf("%s: messages: %v, want %v", c.name, got, c.want)
 		}
 	}
 }
