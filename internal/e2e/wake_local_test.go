@@ -60,7 +60,7 @@ func TestLocalProgramsWake(t *testing.T) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, fastProbe+"wake: {local: true}\n")
-			nas, porter := addSlowNAS(h, 1250*time.Millisecond), h.lan.Porter()
+			nas, porter := addSlowNAS(h, 800*time.Millisecond), h.lan.Porter()
 			h.putToSleep(nas)
 			n := h.daemon.Log.Len()
 			atPorter, atMachine := h.capturePort(porter), h.capturePort(nas.Host)
