@@ -67,13 +67,14 @@ connections: ## 1000 first connections, 100 external starts, 1000 claimed machin
 	$(GO) test -count 1 -timeout 10m -v -run '^TestAThousandSleepersAndTheNetwork$$' ./internal/e2e -soak
 
 # With the race detector and one fault at a time, since each needs the whole host. The flood test
-# asserts figures, so it runs without the race detector.
+# asserts figures, so it runs without the race detector. The months make garbage and keep little, and
+# say which of them passed, since they take more than an hour.
 soak: ## the fault tests at full size; SEED=n draws others
 	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' -skip '^TestFaultFlood$$' ./internal/e2e -soak $(if $(SEED),-seed $(SEED))
 	$(GO) test -count 1 -timeout 10m -v -run '^TestFaultFlood$$' ./internal/e2e -soak
 	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./internal/e2e -soak
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' $$($(GO) list ./internal/... | grep -v '/e2e$$')
-	$(GO) test -count 1 -timeout 3h -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
+	GOGC=400 $(GO) test -count 1 -timeout 3h -v -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
 
 # Two machines at a time, since each emulates one processor.
 vm: ## tests in Debian virtual machines: suspend, shutdown, boot, packages. Needs root: docs/internals/vm.md

@@ -10,66 +10,61 @@ type queue struct {
 }
 
 type entry struct {
-	at  time.Time
+	at  int64  // in nanoseconds since 1970, which compare faster than a time.Time
 	seq uint64 // of two events at one time, the one that was added first happens first
 	do  func()
 }
 
-func (e *entry) before(o *entry) bool {
-	if c := e.at.Compare(o.at); c != 0 {
-		return c < 0
-	}
-	return e.seq < o.seq
-}
+func (e *entry) before(o *entry) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
 
 // after schedules an event in d from now.
 func (q *queue) after(d time.Duration, do func()) { q.at(q.now.Add(d), do) }
 
 // at schedules an event at a time, or now if the time is past.
 func (q *queue) at(at time.Time, do func()) {
-	if at.Before(q.now) {
-		at = q.now
-	}
 	q.count++
-	q.heap = append(q.heap, entry{at, q.count, do})
-	for i := len(q.heap) - 1; i > 0; {
+	e := entry{max(at.UnixNano(), q.now.UnixNano()), q.count, do}
+	i := len(q.heap)
+	q.heap = append(q.heap, e)
+	for i > 0 {
 		up := (i - 1) / 2
-		if q.heap[up].before(&q.heap[i]) {
+		if q.heap[up].before(&e) {
 			break
 		}
-		q.heap[up], q.heap[i] = q.heap[i], q.heap[up]
+		q.heap[i] = q.heap[up]
 		i = up
 	}
+	q.heap[i] = e
 }
 
 // run lets all events up to and including end happen.
 func (q *queue) run(end time.Time) {
-	for len(q.heap) > 0 && !q.heap[0].at.After(end) {
+	for last := end.UnixNano(); len(q.heap) > 0 && q.heap[0].at <= last; {
 		e := q.pop()
-		q.now = e.at
+		q.now = q.now.Add(time.Duration(e.at - q.now.UnixNano()))
 		e.do()
 	}
 	q.now = end
 }
 
 func (q *queue) pop() entry {
-	first, last := q.heap[0], len(q.heap)-1
-	q.heap[0] = q.heap[last]
-	q.heap[last] = entry{}
-	q.heap = q.heap[:last]
-	for i := 0; ; {
-		least := i
-		for _, down := range [2]int{2*i + 1, 2*i + 2} {
-			if down < last && q.heap[down].before(&q.heap[least]) {
-				least = down
-			}
+	n := len(q.heap) - 1
+	first, last := q.heap[0], q.heap[n]
+	q.heap[n] = entry{}
+	q.heap = q.heap[:n]
+	for i := 0; n > 0; {
+		down := 2*i + 1
+		if down+1 < n && q.heap[down+1].before(&q.heap[down]) {
+			down++
 		}
-		if least == i {
-			return first
+		if down >= n || last.before(&q.heap[down]) {
+			q.heap[i] = last
+			break
 		}
-		q.heap[i], q.heap[least] = q.heap[least], q.heap[i]
-		i = least
+		q.heap[i] = q.heap[down]
+		i = down
 	}
+	return first
 }
 
 // timer is an event that happens once, unless it is stopped before.
