@@ -34,7 +34,9 @@ var debian = sync.OnceValues(func() (string, error) {
 	defer os.Remove(part)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=apt", "--include="+packages, suite, part).CombinedOutput()
+	bootstrap := exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=apt", "--include="+packages, suite, part)
+	bootstrap.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // its mounts end with it
+	out, err := bootstrap.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("mmdebstrap: %w: %s", err, out)
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -226,10 +227,15 @@ func (i Image) overlay(ctx context.Context, path string) error {
 	return run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", filepath.Join(i.dir, diskFile), path)
 }
 
-// run runs a program of this host. The end of its output is part of the error.
+// run runs a program of this host, whose mounts end with it. The end of its output is part of the
+// error.
 func run(ctx context.Context, program string, args ...string) error {
 	const outputLimit = 2000 // bytes
-	out, err := exec.CommandContext(ctx, "nice", append([]string{"-n", "19", program}, args...)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "19", program}, args...)...)
+	if os.Geteuid() == 0 { // mmdebstrap mounts /proc and more, and when it is killed they stay mounted
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w; its output:\n%s", program, err, out[max(0, len(out)-outputLimit):])
 	}

@@ -90,6 +90,21 @@ func TestFailedBuild(t *testing.T) {
 	}
 }
 
+// TestKilledBuild: what a build had mounted when it was killed is no longer mounted, so that the
+// next one can remove its files.
+func TestKilledBuild(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	ran := tools(t, `[ "$(wc -l <"${0%/*}/ran")" -gt 1 ] || { proc=${@: -2:1}/proc; mkdir -p "$proc"; mount -t proc -o ro proc "$proc"; kill -9 $$; }`+"\n"+bootstraps)
+	if image, err := Debian(t.Context(), AMD64); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("it is %v, %v", image, err)
+	}
+	if _, err := Debian(t.Context(), AMD64); err != nil || ran() != 2 {
+		t.Errorf("the second build ends with %v, after %d", err, ran())
+	}
+}
+
 // TestAvailableSaysWhatIsMissing: the error names Debian's package.
 func TestAvailableSaysWhatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
