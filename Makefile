@@ -10,8 +10,9 @@ REVISION    := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 VARS        := github.com/prometheus/common/version
 LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISION)
 
-# The race detector needs cgo; without a C compiler the tests run without it.
+# TEST tests with the race detector, which needs cgo; without a C compiler it tests without.
 RACE     = $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
+TEST     = $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
 FUZZTIME ?= 2000x
 
 # TARGETS are the platforms of make cross; DIST is the folder for everything that users download.
@@ -45,9 +46,9 @@ check: check-go ## gofmt and the tests that need no lab and no other program; le
 # many at a time. The simulation of months has one goroutine, in which the race detector finds nothing.
 test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=no installs nothing
 	@[ "$(INSTALL)" = no ] || .ci/tools
-	$(GO) test $(RACE) -timeout 15m ./internal/web ./internal/journal ./internal/porter ./internal/registration $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/machine/soak$$')
+	$(TEST) -timeout 15m ./internal/web ./internal/journal ./internal/porter ./internal/registration $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/machine/soak$$')
 	$(GO) test -timeout 15m ./internal/machine/soak
-	$(GO) test $(RACE) -timeout 25m ./internal/e2e
+	$(TEST) -timeout 25m ./internal/e2e
 	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
 	$(GO) -C deploy/image test ./...
@@ -57,7 +58,7 @@ test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=n
 # One at a time, since each takes the computer. TestVariantsTarget compares the names.
 VARIANTS ?= TestAThousandSleepersAndTheNetwork|TestAThousandSleepersSurviveKill|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood
 variants: ## floods, attacks and a thousand machines, with the race detector
-	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 1 -run '^($(VARIANTS))$$' ./internal/e2e -variants
+	$(TEST) -count 1 -timeout 25m -parallel 1 -run '^($(VARIANTS))$$' ./internal/e2e -variants
 
 # One after the other and without the race detector: these tests assert figures, which needs a
 # quiet machine.
@@ -70,10 +71,10 @@ connections: ## 1000 first connections, 100 external starts, 1000 claimed machin
 # asserts figures, so it runs without the race detector. The months make garbage and keep little, and
 # say which of them passed, since they take more than an hour.
 soak: ## the fault tests at full size; SEED=n draws others
-	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' -skip '^TestFaultFlood$$' ./internal/e2e -soak $(if $(SEED),-seed $(SEED))
+	$(TEST) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' -skip '^TestFaultFlood$$' ./internal/e2e -soak $(if $(SEED),-seed $(SEED))
 	$(GO) test -count 1 -timeout 10m -v -run '^TestFaultFlood$$' ./internal/e2e -soak
-	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./internal/e2e -soak
-	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' $$($(GO) list ./internal/... | grep -v '/e2e$$')
+	$(TEST) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./internal/e2e -soak
+	$(TEST) -count 1 -timeout 10m -run '^TestFault' $$($(GO) list ./internal/... | grep -v '/e2e$$')
 	GOGC=400 $(GO) test -count 1 -timeout 3h -v -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
 
 # Two machines at a time, since each emulates one processor.
