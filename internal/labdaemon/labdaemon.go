@@ -118,7 +118,7 @@ func (d *Daemon) AgainUntil(ctx context.Context, config, await string) (*Daemon,
 
 // waitFor asks a page until it says yes.
 func (d *Daemon) waitFor(ctx context.Context, page string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // an emulated processor may take 10 s
 	defer cancel()
 	again := time.NewTicker(30 * time.Millisecond) // each request takes a thread of its own
 	defer again.Stop()
