@@ -77,9 +77,10 @@ soak: ## the fault tests at full size; SEED=n draws others
 	$(TEST) -count 1 -timeout 10m -run '^TestFault' $$($(GO) list ./internal/... | grep -v '/e2e$$')
 	GOGC=400 $(GO) test -count 1 -timeout 3h -v -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
 
-# Two machines at a time, since each emulates one processor.
+# Two machines at a time, since each emulates one processor. VM selects tests.
+VM ?= ^TestVM
 vm: ## tests in Debian virtual machines: suspend, shutdown, boot, packages. Needs root: docs/internals/vm.md
-	$(GO) test -count 1 -timeout 1h -p 1 -parallel 2 -v -run '^TestVM' ./internal/vm ./internal/e2e -vm
+	$(GO) test -count 1 -timeout 1h -p 1 -parallel 2 -v -run '$(VM)' ./internal/vm ./internal/e2e -vm
 
 lint: ## gofmt, go vet, staticcheck, revive, sloglint, misspell
 	@$(GOFMT)
