@@ -79,7 +79,7 @@ func TestVMPorter(t *testing.T) {
 // openPorterVM boots the porter's host, and adds a client and two machines.
 func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
 	t.Cleanup(cancel)
 	h := &harness{TB: t, ctx: ctx, lan: labtest.New(t)}
 	files := t.TempDir()
@@ -185,7 +185,7 @@ func (p *porterVM) waitScraped() {
 		"/api/v1/query?query=nightporter_build_info": `"version":"` + olderVersion + `"`,
 		"/api/v1/rules": "NightporterWakeFailed",
 	} {
-		p.waitPage(2*time.Minute, 9090, path, want)
+		p.waitPage(vmBoot, 9090, path, want)
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// vmBoot is the longest boot of an emulated machine on a busy host.
-	vmBoot = 5 * time.Minute
+	// vmBoot limits a boot of an emulated machine, or a command such as apt-get, on a busy host.
+	vmBoot = 12 * time.Minute
 	// vmClaim is the longest time from a machine's power-off to its claim, without a
 	// registration.
 	vmClaim = 30 * time.Second
