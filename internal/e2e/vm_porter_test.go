@@ -144,7 +144,7 @@ func (p *porterVM) waitBoot(n int, on time.Time) {
 // run runs a command on the porter's host, as root.
 func (p *porterVM) run(command ...string) string {
 	p.Helper()
-	out, err := p.pi.Run(p.within(vmBoot), "", command[0], command[1:]...)
+	out, err := p.pi.Run(p.within(vmCommand), "", command[0], command[1:]...)
 	p.must(err)
 	return out
 }
@@ -185,7 +185,7 @@ func (p *porterVM) waitScraped() {
 		"/api/v1/query?query=nightporter_build_info": `"version":"` + olderVersion + `"`,
 		"/api/v1/rules": "NightporterWakeFailed",
 	} {
-		p.waitPage(vmBoot, 9090, path, want)
+		p.waitPage(2*time.Minute, 9090, path, want)
 	}
 }
 

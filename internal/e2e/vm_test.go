@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// vmBoot limits a boot of an emulated machine, or a command such as apt-get, on a busy host.
-	vmBoot = 12 * time.Minute
+	// vmBoot is the longest boot of an emulated machine on a busy host.
+	vmBoot = 5 * time.Minute
+	// vmCommand limits a command in an emulated machine, such as apt-get.
+	vmCommand = 12 * time.Minute
 	// vmClaim is the longest time from a machine's power-off to its claim, without a
 	// registration.
 	vmClaim = 30 * time.Second
