@@ -184,12 +184,11 @@ func measureKnocks(h *harness, wire *lab.Capture, first, n int) (took []time.Dur
 	return took
 }
 
-// mostFlooded is the longest median time from a knock to its magic packet during a flood. The
-// race detector alone takes the reader's time at 160,000 frames a second.
+// mostFlooded is the longest median time from a knock to its magic packet during a flood.
 const mostFlooded = 50 * time.Millisecond
 
-// TestFaultFlood: while a host floods the LAN as fast as it can, a knock leads to a magic
-// packet within 50 ms, and another client gets answers.
+// TestFaultFlood: while a host floods the LAN as fast as it can, or as fast as the race detector
+// bears, a knock leads to a magic packet within 50 ms, and another client gets answers.
 func TestFaultFlood(t *testing.T) {
 	onlyVariants(t)
 	ctx, lan := newLANFor(t, 3*time.Minute) // not parallel: it would delay other tests
@@ -206,7 +205,7 @@ func TestFaultFlood(t *testing.T) {
 	rss, files := daemonMemory(h)
 	t.Logf("without a flood: knock to magic packet %v", measureKnocks(h, wire, 0, 5))
 	for i, c := range floodKinds {
-		flood, err := flooder.Flood(0, c.deal(h, rand.New(rand.NewPCG(uint64(i), 4))))
+		flood, err := flooder.Flood(fastestFlood, c.deal(h, rand.New(rand.NewPCG(uint64(i), 4))))
 		h.must(err)
 		began := time.Now()
 		took := measureKnocks(h, wire, 5+i*knocks, knocks)
@@ -215,8 +214,8 @@ func TestFaultFlood(t *testing.T) {
 		wantAnsweredInFlood(h, flooder, c)
 		median, worst := took[len(took)/2], took[len(took)-1]
 		t.Logf("%s, %.0f frames/s: knock to magic packet: median %v, worst %v, all %v", c.name, rate, median, worst, took)
-		if median > slower*mostFlooded {
-			t.Errorf("%s: knock to magic packet: median %v, want %v at most", c.name, median, slower*mostFlooded)
+		if median > mostFlooded {
+			t.Errorf("%s: knock to magic packet: median %v, want %v at most", c.name, median, mostFlooded)
 		}
 	}
 	rssNow, nowFiles := daemonMemory(h)
