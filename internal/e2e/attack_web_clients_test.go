@@ -140,6 +140,7 @@ func securedAttacks() []webAttack {
 // run makes all attacks at once, until ctx ends. It returns the number of connections when all
 // are closed.
 func (s *webAttacker) run(ctx context.Context, all []webAttack) int64 {
+	before := s.dials.Load()
 	var slots sync.WaitGroup
 	for _, a := range all {
 		for range a.slots {
@@ -147,7 +148,7 @@ func (s *webAttacker) run(ctx context.Context, all []webAttack) int64 {
 		}
 	}
 	slots.Wait()
-	return s.dials.Load()
+	return s.dials.Load() - before
 }
 
 func (s *webAttacker) repeat(ctx context.Context, a webAttack) {
